@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Applications: processes whose libtoe has said hello, their SONODE table, slabs, queue pairs. */
+#ifndef APP_H
+#define APP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "toe/app.h"
+#include "toe/maps.h"
+#include "toe/ring.h"
+
+struct app {
+	unsigned int id;		/* 1.. */
+	pid_t pid;
+	int pidfd;
+	int efd;			/* announces completed moves */
+	char comm[16];
+	struct toe_sonode *sonodes;	/* shared, hostile */
+	/* private to app.c */
+	struct app_priv *priv;
+};
+
+struct app *app_get(unsigned int id);		/* NULL: none */
+struct app *app_next(struct app *prev);		/* iterate, NULL starts */
+
+/* A run of 2^order chunks in the application's slabs; makes a slab if needed (slow: do it
+ * before HOLD). 0, -ENOSPC, -ENOMEM. The run's control block is zeroed. */
+int app_ring_alloc(struct app *app, unsigned int order, struct toe_ring_ref *out);
+void app_ring_free(struct app *app, struct toe_ring_ref ref);
+
+/* Address of chunk `index` (0 .. 2^order - 1) of a run in the daemon's mapping. */
+void *app_ring_chunk(struct app *app, struct toe_ring_ref ref, unsigned int index);
+struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx);
+
+/* Wake everything that waits in the application: futex on word, eventfd. */
+void app_wake(struct app *app, struct toe_sonode *sonode);
+
+/* Called by app.c; implemented in conn.c: */
+int conn_msg_upload(struct app *app, int fd, enum toe_why why);
+int conn_msg_offload(struct app *app, int fd, enum toe_why *why);
+void conn_app_gone(struct app *app);	/* before its rings are freed: upload everything it owns */
+
+#endif

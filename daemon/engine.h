@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The loaded BPF objects: maps, programs, their pins under the bpffs directory. */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "toe/hw_conn.h"
+#include "toe/cmd.h"
+#include "toe/maps.h"
+
+struct engine {
+	int hw_conn_t, hw_connid, slabs, qps, qp_dev, nics, nic_dev, nets, ports, hold, stats;
+	int cmd_prog;		/* toe_cmd */
+	int tx_prog;		/* toe_tx, attached to every TAP */
+	struct hw_clock *clock;	/* mmap of hw_clock, index HW_CONNID */
+	__u64 *dirty;		/* mmap of hw_dirty, TOE_MAX_CONNS / 64 words */
+};
+extern struct engine engine;
+
+/* Load and pin, or adopt what is pinned; attach sockops to the cgroup v2 root.
+ * -errno; messages are logged. */
+int engine_open(const char *bpffs);
+/* Detach everything and remove the pins. Only after all connections are uploaded. */
+void engine_unload(void);
+void engine_close(void);
+
+/* Run one command; cmd is overwritten with the answer. 0 or -errno. */
+int engine_cmd(struct toe_cmd *cmd);
+
+/* Give a held frame to the engine again. Caller is in the NIC's network namespace if pass.
+ * pass false: the RX engine's replay program handles it as in state HW (no live frames, fast).
+ * pass true: the frame enters the kernel's stack as if received on the NIC. */
+int engine_replay(unsigned int nic, const void *frame, size_t len, bool pass);
+
+unsigned long long engine_stat(enum toe_stat s);	/* summed over CPUs */
+
+#endif

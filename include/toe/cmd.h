@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Commands of the daemon to the engines: BPF_PROG_RUN of program toe_cmd, an
+ * XDP program (so that it runs with bottom halves disabled and may take
+ * hw_conn.lock), with a struct toe_cmd as the packet. The return value is 0
+ * or a negative errno, as __s32. The struct is written back (data_out).
+ */
+#ifndef TOE_CMD_H
+#define TOE_CMD_H
+
+#include "toe/hw_conn.h"
+
+enum toe_cmd_op {
+	/* KERNEL or HW (or HOLD begun by the engine) -> HOLD. Sets next = cmd.next,
+	 * hold.id = cmd.conn.hw_connid if that is not 0. Returns the entry in
+	 * conn. -ENOENT, -EBUSY (lock), -ESTALE (conn.cookie differs). */
+	TOE_CMD_HOLD = 1,
+	/* HOLD: overwrite the entry with conn, except lock, state, next, nr_held. */
+	TOE_CMD_LOAD = 2,
+	/* HOLD: state = next if nr_held == conn.nr_held, else -EAGAIN and the
+	 * entry in conn (drain and replay the rest, then try again). On success
+	 * nr_held = 0; a connection that enters HW has its figures published in
+	 * toe_ring_ctl and hw_clock and its wake bit set. */
+	TOE_CMD_FINISH = 3,
+	/* HW: dst_mac, src_mac, nic, ttl, tos from conn. */
+	TOE_CMD_LINK = 4,
+	/* HW: retransmission timeout (RFC 6298 5.5, RFC 5681 eq. 4): ssthresh =
+	 * max(flight / 2, 2 mss), cwnd = 1 mss, recover = snd_nxt, CA_LOSS,
+	 * backoff from conn. Republishes. */
+	TOE_CMD_RTO = 5,
+	/* any: nothing changes, returns the entry read under its lock. */
+	TOE_CMD_READ = 6,
+};
+
+struct toe_cmd {
+	__u32 op;		/* enum toe_cmd_op */
+	__u8 next;		/* HOLD: enum toe_state */
+	__u8 why;		/* HOLD: recorded in conn.why */
+	__u16 pad;
+	struct toe_flow flow;
+	struct hw_conn conn;
+};
+_Static_assert(sizeof(struct toe_cmd) == 304, "toe_cmd");
+
+/* A record of the hold ring (BPF ring buffer "hold"), always this size. */
+struct toe_held {
+	__u64 cookie;		/* of the connection */
+	__u32 len;		/* bytes of frame */
+	__u16 nic;
+	__u16 pad;
+	__u8 frame[TOE_MAX_FRAME];
+};
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is written to a TAP: one frame, one segment.
+ *
+ * frame = header room, payload. The header room is exactly as long as the
+ * Ethernet, IP and TCP headers that the TX engine puts in its place
+ * (TOE_HDR_LEN), and begins with this descriptor. Host byte order.
+ */
+#ifndef TOE_DESC_H
+#define TOE_DESC_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define TOE_DESC_MAGIC		0x544f4531U	/* "TOE1" */
+
+/* header bytes by family on the wire and by timestamps */
+#define TOE_HDR_LEN(family, ts)	(14 + ((family) == 2 ? 20 : 40) + 20 + ((ts) ? 12 : 0))
+#define TOE_HDR_MAX		86
+
+enum toe_op {
+	TOE_OP_DATA = 1,	/* new bytes; seq must be snd_nxt, else dropped and counted */
+	TOE_OP_ACK = 2,		/* acknowledge what is in the rx ring, advertise the window */
+	TOE_OP_BIND = 3,	/* ring this TAP for the connection from now on; nothing is sent */
+	/* from here on: accepted from the daemon's queue pair only */
+	TOE_OP_RTX = 4,		/* bytes in [snd_una, snd_nxt) once more */
+	TOE_OP_PROBE = 5,	/* empty segment at snd_una - 1 (window probe, keepalive) */
+	TOE_OP_RING = 6,	/* doorbell of queue pair hw_connid */
+};
+
+#define TOE_DESC_PSH		1	/* flags: set PSH */
+
+struct toe_desc {
+	__u32 magic;
+	__u16 op;		/* enum toe_op */
+	__u16 flags;
+	__u32 hw_connid;
+	__u32 gen;
+	__u32 seq;		/* sequence number of the first payload byte */
+	__u16 len;		/* payload bytes */
+	__u16 csum;		/* ones' complement sum of the payload, folded, not
+				   inverted, as bytes lie in memory (RFC 1071) */
+	__u32 reserved;
+};
+_Static_assert(sizeof(struct toe_desc) == 28, "toe_desc");
+
+#endif

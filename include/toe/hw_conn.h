@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * HW_CONN_T and MIN_TCP_T: what the engines know of a connection.
+ *
+ * hw_conn_t is a BPF hash map from struct toe_flow to struct hw_conn. sockops
+ * programs make an entry (state KERNEL, a shadow) when a connection becomes
+ * established and remove it when it closes. A move turns the entry live.
+ *
+ * Ownership: whoever holds hw_conn.lock may change the entry; the engines do
+ * so for a few hundred nanoseconds with bottom halves disabled. The daemon
+ * changes it only through the command program (toe/cmd.h), never with
+ * bpf_map_update_elem(), which would replace the value under the engines.
+ */
+#ifndef TOE_HW_CONN_H
+#define TOE_HW_CONN_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+#include "toe/limits.h"
+
+/* The key. IPv4 addresses are stored IPv4-mapped (::ffff:a.b.c.d). */
+struct toe_flow {
+	__be32 laddr[4];
+	__be32 raddr[4];
+	__be16 lport;
+	__be16 rport;
+	__u16 net;		/* number of the network namespace, from map nets */
+	__u16 family;		/* family on the wire: 2 (AF_INET) or 10 (AF_INET6) */
+};
+_Static_assert(sizeof(struct toe_flow) == 40, "toe_flow");
+
+enum toe_opt {			/* min_tcp.opts, negotiated in the handshake */
+	TOE_OPT_TS = 1,		/* RFC 7323 timestamps */
+	TOE_OPT_SACK = 2,	/* RFC 2018 */
+	TOE_OPT_WSCALE = 4,	/* RFC 7323 window scale */
+	TOE_OPT_ECN = 8,	/* RFC 3168 */
+};
+
+/* MIN_TCP_T: the minimum needed to take a connection over. Host byte order,
+ * sequence numbers as on the wire. */
+struct min_tcp {
+	struct toe_flow flow;
+	__u32 snd_una;		/* RFC 9293 3.3.1 */
+	__u32 snd_nxt;
+	__u32 snd_wnd;		/* bytes, scaled */
+	__u32 snd_wl1;
+	__u32 snd_wl2;
+	__u32 snd_max_wnd;	/* largest window the peer ever offered, bytes */
+	__u32 write_seq;	/* end of what the application wrote; the kernel's figure,
+				   valid at the moment of a move only */
+	__u32 rcv_nxt;
+	__u32 rcv_adv;		/* right edge of the window last advertised */
+	__u32 copied_seq;	/* first byte the application has not read; as write_seq */
+	__u32 last_ack;		/* acknowledgement number last sent */
+	__u32 ts_recent;	/* RFC 7323 TS.Recent */
+	__u32 ts_off;		/* our TSval = CLOCK_MONOTONIC in ms + ts_off */
+	__u32 srtt_us;		/* RFC 6298, plain microseconds, 0: no sample yet */
+	__u32 rttvar_us;
+	__u32 min_rtt_us;	/* ~0: no sample yet */
+	__u32 cwnd;		/* bytes */
+	__u32 ssthresh;		/* bytes, ~0: not yet set */
+	__u16 snd_mss;		/* payload bytes of a full segment, options deducted */
+	__u16 rcv_mss;		/* the same for what the peer sends */
+	__u8 snd_wscale;	/* shift of the peer's windows */
+	__u8 rcv_wscale;	/* shift of ours */
+	__u8 opts;		/* enum toe_opt */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct min_tcp) == 120, "min_tcp");
+
+enum toe_state {		/* hw_conn.state */
+	TOE_KERNEL = 0,		/* shadow: frames pass to the kernel */
+	TOE_HOLD = 1,		/* moving: frames go to the hold ring */
+	TOE_HW = 2,		/* the engines own it */
+};
+
+enum toe_ca {			/* hw_conn.ca_state, RFC 6582 */
+	TOE_CA_OPEN = 0,
+	TOE_CA_RECOVERY = 1,	/* fast recovery until snd_una reaches recover */
+	TOE_CA_LOSS = 2,	/* after a retransmission timeout, the same */
+};
+
+/* A ring: 2^order chunks of a slab from chunk on. The byte with sequence
+ * number s stands at chunk + ((s >> 16) & (2^order - 1)), offset s & 0xffff. */
+struct toe_ring_ref {
+	__u16 slab;
+	__u8 chunk;
+	__u8 order;
+};
+
+struct toe_ival {		/* sequence interval [start, end) */
+	__u32 start;
+	__u32 end;
+};
+
+/* HW_CONN_T */
+struct hw_conn {
+	__u32 lock;		/* 0 free, 1 taken; bpf/lock.h */
+	__u32 hw_connid;	/* HW_CONNID; 0 while a shadow */
+	__u32 gen;		/* generation of hw_connid */
+	__u8 state;		/* enum toe_state */
+	__u8 next;		/* in HOLD: the state that replayed frames are handled in */
+	__u8 nic;		/* index into nics */
+	__u8 why;		/* enum toe_why: what made the engine ask for an upload */
+	__u64 cookie;		/* CONN_T: the kernel's socket cookie */
+	__u64 sonode;		/* SONODE: application id << 32 | file descriptor */
+	struct min_tcp min;	/* MIN_TCP_T */
+	struct toe_ring_ref rx;
+	struct toe_ring_ref tx;
+	__u16 qp;		/* queue pair to ring; 0: nobody bound yet */
+	__u16 app;		/* owner; frames of another application's TAP are refused */
+	__u8 dst_mac[6];
+	__u8 src_mac[6];
+	__u8 tos;		/* IPv4 TOS or IPv6 traffic class, without ECN bits */
+	__u8 ttl;		/* IPv4 TTL or IPv6 hop limit */
+	__u16 ip_id;
+	/* KERNEL: how far frames seen on the way up reach, for the quiescence check */
+	__u32 seen_end;
+	__u32 seen_ack;
+	__u16 nr_held;		/* HOLD: frames put in the hold ring */
+	__u8 dupacks;
+	__u8 ca_state;		/* enum toe_ca */
+	__u32 recover;		/* RFC 6582 */
+	__u32 rtt_seq;		/* Karn: segment being timed when there are no timestamps */
+	__u32 rtt_start_us;	/*   low 32 bits of CLOCK_MONOTONIC, us; 0: none */
+	__u8 nr_ooo;
+	__u8 unacked_segs;	/* full segments received since the last ACK left */
+	__u8 backoff;		/* daemon: RTO exponent */
+	__u8 pad;
+	struct toe_ival ooo[TOE_NR_OOO]; /* ooo[0]: the most recent, RFC 2018 section 4 */
+	__u32 cc[4];		/* congestion control's own */
+};
+_Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
+
+/* Value of array map hw_connid, index HW_CONNID: the way from a descriptor to
+ * the entry. gen 0: the id is free. */
+struct hw_connid {
+	struct toe_flow flow;
+	__u32 gen;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct hw_connid) == 48, "hw_connid");
+
+enum toe_clock_flag {		/* hw_clock.flags; set by the engines with atomic or,
+				   cleared by the daemon with atomic and */
+	TOE_CLK_UPLOAD = 1,	/* engine is in HOLD and asks for an upload */
+	TOE_CLK_RTX = 2,	/* retransmit the segment at snd_una now */
+	TOE_CLK_PUMP = 4,	/* window has opened, unsent bytes may go */
+};
+
+/* Value of mmapable array map hw_clock, index HW_CONNID: what the daemon's
+ * timers must see without a system call. Written by the engines under the
+ * connection's lock, except flags. Times are CLOCK_MONOTONIC ns, 0: unset. */
+struct hw_clock {
+	__u64 rtx_since;	/* snd_una last moved, or the first byte in flight was sent */
+	__u64 ack_since;	/* oldest received segment not yet acknowledged */
+	__u32 flags;		/* enum toe_clock_flag */
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 snd_edge;		/* as toe_ring_ctl.snd_edge */
+	__u32 rx_segs;		/* counts wrap */
+	__u32 tx_segs;
+	__u32 rtx_segs;
+	__u32 last_rx_ms;	/* last acceptable frame from the peer, CLOCK_MONOTONIC ms */
+	__u64 rx_bytes;		/* payload bytes through the engine */
+	__u64 tx_bytes;
+};
+_Static_assert(sizeof(struct hw_clock) == 64, "hw_clock");
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sizes that the engines, the daemon and the library must agree on.
+ * All are compile-time constants: the BPF verifier needs them as such.
+ */
+#ifndef TOE_LIMITS_H
+#define TOE_LIMITS_H
+
+#define TOE_BPFFS		"/sys/fs/bpf/toed"	/* pinned maps, programs */
+#define TOE_RUNDIR		"/run/toed"		/* sockets, namespace, pid */
+
+#define TOE_MAX_CONNS		65536	/* entries of hw_conn_t; HW_CONNID 1..65535 */
+#define TOE_MAX_NICS		64	/* attached interfaces, index 0 unused */
+#define TOE_MAX_QPS		1024	/* queue pairs, index 0 unused */
+#define TOE_QP_DAEMON		1	/* the daemon's own, privileged queue pair */
+#define TOE_MAX_SLABS		1024
+#define TOE_MAX_APPS		4096	/* application ids 1..4095; 0 is nobody */
+#define TOE_TAP_IFINDEX		1000	/* TAP of queue pair q has ifindex 1000 + q */
+
+/*
+ * A slab is one mmapable array map of SLAB_CHUNKS values. A ring is a run of
+ * 2^order chunks of one slab. Each chunk holds 64 KiB of ring bytes and then
+ * a slack page: the verifier bounds a copy by (largest offset + largest
+ * length), so a value must be longer than the data. No copy ever enters the
+ * slack; the first receive chunk keeps struct toe_ring_ctl there.
+ */
+#define TOE_CHUNK_SHIFT		16
+#define TOE_CHUNK_DATA		(1U << TOE_CHUNK_SHIFT)	/* bytes */
+#define TOE_CHUNK_SLACK		4096U			/* bytes */
+#define TOE_CHUNK_SIZE		(TOE_CHUNK_DATA + TOE_CHUNK_SLACK)
+#define TOE_SLAB_CHUNKS		128U
+#define TOE_MAX_ORDER		6	/* largest ring: 64 chunks, 4 MiB */
+
+#define TOE_MAX_PAYLOAD		3400U	/* bytes of one segment: what a TAP page takes */
+#define TOE_MAX_FRAME		3520U	/* bytes kept of a frame in the hold ring */
+#define TOE_HOLD_BYTES		(8U << 20) /* size of the hold ring */
+#define TOE_NR_OOO		4	/* out-of-order intervals a connection may have */
+
+#endif

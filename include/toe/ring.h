@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The rings' control block and the queue pair's wake block: the only memory
+ * that engines and application share besides the payload itself.
+ *
+ * Trust: everything here can be overwritten by the application at any time.
+ * The engines and the daemon never act on what they wrote here, and check
+ * what the library writes (positions must lie inside the ring) on each use.
+ */
+#ifndef TOE_RING_H
+#define TOE_RING_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+#include "toe/limits.h"
+
+/*
+ * A position of the library: a sequence number in the low 32 bits and
+ * FROZEN above. The library moves a position by compare-and-swap. The daemon
+ * freezes it (atomic or) before an upload reads it: a thread that was in the
+ * middle of copying fails to commit and starts again on the kernel path, so
+ * no byte is taken twice and none is lost, however long that thread slept.
+ */
+#define TOE_FROZEN		(1ULL << 32)
+
+/* In the slack of the first receive chunk, at offset TOE_CHUNK_DATA. */
+struct toe_ring_ctl {
+	/* engines -> library */
+	__u32 rcv_nxt;		/* bytes up to here are in the rx ring */
+	__u32 snd_una;		/* bytes up to here are acknowledged: tx ring space */
+	__u32 snd_nxt;		/* bytes up to here have left; next to hand to the TX engine */
+	__u32 snd_edge;		/* min(peer window, cwnd): how far snd_nxt may go */
+	__u32 rcv_adv;		/* right edge advertised */
+	__u32 ack_due;		/* nonzero: received bytes wait for an acknowledgement */
+	__u32 srtt_us;
+	__u32 rttvar_us;
+	__u32 cwnd;
+	__u32 ssthresh;
+	__u32 snd_wnd;
+	__u32 rtx_segs;
+	__u32 reserved[4];
+	/* library -> engines (other cache line) */
+	__u64 rx_read;		/* consumed up to here, | TOE_FROZEN */
+	__u64 tx_filled;	/* written up to here, | TOE_FROZEN */
+	__u32 want_write;	/* a writer waits for tx ring space: wake it on snd_una */
+	__u32 reserved2[11];
+};
+_Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
+
+#define TOE_QP_WORDS		(TOE_MAX_CONNS / 64)	/* 1024 */
+#define TOE_QP_SUMMARY		(TOE_QP_WORDS / 64)	/* 16 */
+
+/*
+ * Wake block of a queue pair, at offset 0 of a chunk of its own.
+ *
+ * Engine, after publishing in toe_ring_ctl: set the connection's bit (atomic),
+ * set the summary bit (atomic), exchange armed with 0; ring the doorbell if
+ * it was 1. Library: take bits by exchanging words with 0 (summary first),
+ * look at the connections; before it sleeps set armed = 1 with full
+ * barrier, look again, sleep on the TAP's file descriptor, edge-triggered.
+ *
+ * No wake-up is lost: the bit is set before armed is read on one side, armed
+ * is set before the bits are read on the other, and all four are sequentially
+ * consistent, so at least one side sees the other (Dekker). The doorbell frame
+ * is never read from the TAP: a TAP whose queue is full still wakes its
+ * waiters, and edge-triggered epoll reports each wake once in every epoll
+ * instance that holds the descriptor, so several waiters share one TAP.
+ */
+struct toe_qp_wake {
+	__u64 armed;
+	__u64 pad[7];
+	__u64 summary[TOE_QP_SUMMARY];	/* bit w: words[w] may be nonzero */
+	__u64 words[TOE_QP_WORDS];	/* bit per HW_CONNID */
+};
+
+#endif
