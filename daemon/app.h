@@ -4,6 +4,7 @@
 #define APP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "toe/app.h"
 #include "toe/maps.h"
@@ -20,6 +21,10 @@ struct app {
 	struct app_priv *priv;
 };
 
+/* Listen on RUNDIR/app.sock; and the reverse. */
+int app_init(void);
+void app_exit(void);
+
 struct app *app_get(unsigned int id);		/* NULL: none */
 struct app *app_next(struct app *prev);		/* iterate, NULL starts */
 
@@ -34,6 +39,18 @@ struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx);
 
 /* Wake everything that waits in the application: futex on word, eventfd. */
 void app_wake(struct app *app, struct toe_sonode *sonode);
+
+/* The daemon's own slab: owner of queue pair TOE_QP_DAEMON. */
+#define APP_DAEMON	(TOE_MAX_APPS - 1)
+
+/* Next descriptor >= fd whose SONODE is in use; -1: none. Visits only pages of the table that were
+ * ever written, and allocates none. */
+int app_next_fd(struct app *app, int fd);
+
+/* The nth (0..) table entry that claims to be the socket with this cookie. Tables are hostile: fetch
+ * the descriptor and compare before believing, and try the next one. -ENOENT: no more. The index
+ * behind it is rebuilt at most every few ms, so that looking up many cookies costs one pass. */
+int app_find(uint64_t cookie, unsigned int nth, struct app **app, int *fd);
 
 /* Called by app.c; implemented in conn.c: */
 int conn_msg_upload(struct app *app, int fd, enum toe_why why);

@@ -5,8 +5,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <uthash.h>
 #include "app.h"
 #include "toe/hw_conn.h"
+
+struct held;				/* hold.c */
 
 struct conn {
 	uint32_t hw_connid;
@@ -16,12 +19,24 @@ struct conn {
 	int sock;			/* the daemon's duplicate of the kernel socket */
 	int fd;				/* descriptor in the application */
 	struct app *app;
+	unsigned int nic;
 	struct toe_ring_ref rx, tx;
+	bool has_rings;
 	uint64_t hold_ns;		/* length of the last hold */
-	struct conn *next_by_cookie;	/* private */
-	/* timers, see timer.c */
-	uint64_t rto_at, probe_at;
-	uint8_t backoff, probes;
+	/* frames taken from the hold ring and not yet replayed (hold.c) */
+	struct held *held, **held_tail;
+	uint16_t nr_held;		/* taken since this HOLD began */
+	/* timers (timer.c); times CLOCK_MONOTONIC ns */
+	uint32_t una_seen;		/* snd_una when backoff was last reset */
+	uint32_t rtx_next;		/* after a timeout: next byte to send again, up to recover */
+	uint32_t recover;
+	uint64_t rtx_at;		/* last retransmission or probe */
+	uint8_t backoff;
+	uint8_t probes;
+	bool in_loss;
+	uint64_t unsent_since;		/* bytes wait behind unsent_nxt since then */
+	uint32_t unsent_nxt;
+	UT_hash_handle hh;		/* by cookie */
 };
 
 int conn_init(void);
@@ -29,8 +44,14 @@ struct conn *conn_by_id(uint32_t hw_connid);
 struct conn *conn_by_cookie(uint64_t cookie);
 unsigned int conn_count(void);
 
+/* A connection object with a fresh HW_CONNID; its hw_connid map entry is written by the move. NULL: none free. */
+struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow);
+void conn_free(struct conn *c);		/* rings, id, duplicate descriptor */
+struct conn *conn_next(struct conn *prev);
+
 /* Moves, by the kernel's socket cookie. 0 or -errno; *why gets the reason of a refusal. */
 int conn_offload(uint64_t cookie, enum toe_why *why);
+int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why *why);	/* key known */
 int conn_upload(uint64_t cookie, enum toe_why why);
 /* Upload everything (nic == 0: all, else those on one NIC). Returns how many failed. */
 int conn_upload_all(unsigned int nic, enum toe_why why);

@@ -35,4 +35,18 @@ int engine_replay(unsigned int nic, const void *frame, size_t len, bool pass);
 
 unsigned long long engine_stat(enum toe_stat s);	/* summed over CPUs */
 
+/* Call fn for every entry of hw_conn_t. Values are read without the entry's lock: for display and
+ * for finding, not for moving. fn returns nonzero to stop; that is returned. */
+typedef int engine_walk_fn(const struct toe_flow *flow, const struct hw_conn *conn, void *arg);
+int engine_walk(engine_walk_fn *fn, void *arg);
+
+/* Before loading an object: use the maps that are pinned under the bpffs directory. */
+struct bpf_object;
+int engine_adopt_maps(struct bpf_object *obj);
+const char *engine_bpffs(void);
+/* Pin fd as NAME in the bpffs directory, in place of what has that name. */
+int engine_pin(int fd, const char *name);
+int engine_pinned(const char *name);	/* descriptor or -errno */
+void engine_unpin(const char *name);
+
 #endif

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <net/if.h>
+#include <stddef.h>
+#include <stdint.h>
 #include "toe/hw_conn.h"
 #include "toe/maps.h"
 
@@ -20,6 +22,12 @@ struct nic {
 	bool generic;
 	int rx_prog;		/* toe_rx of this NIC */
 	int replay_prog;	/* the same with replay = 1 */
+	/* private to nic.c and nic_xdp.c */
+	struct net *in;
+	uint32_t xdp_id;	/* of what is attached: toe_rx or a dispatcher */
+	uint32_t pending;	/* events to tell conn.c, bit per enum nic_event */
+	bool partial_ok;	/* veth: see TOE_NIC_PARTIAL_OK */
+	bool adopted;		/* attached by a toed before this one */
 };
 
 struct nic_path {		/* where frames of a flow leave */
@@ -42,5 +50,25 @@ int nic_route(const struct toe_flow *flow, struct nic_path *out);
 /* Enter / leave the namespace of a NIC (setns of the calling thread). */
 int nic_enter(const struct nic *nic);
 void nic_leave(void);
+
+/* Largest MTU: a full frame must fit a live-frames test run, which keeps bookkeeping in the same page. */
+#define NIC_MAX_MTU 3390
+
+int nic_init(void);
+/* Take over what a toed that died left attached. */
+void nic_adopt_all(void);
+/* Detach everything. Only after its connections are uploaded. */
+void nic_exit(void);
+
+/* From net.c: what rtnetlink told. ifindex 0: every NIC of the namespace. */
+struct nl_link;
+void nic_link_changed(unsigned int net, const struct nl_link *link, bool gone);
+void nic_refresh(unsigned int net);
+
+enum nic_event { NIC_EV_NEIGH, NIC_EV_ROUTE, NIC_EV_DOWN, NIC_EV_GONE, NIC_EV_MTU, NIC_EV_XDP };
+/* Implemented in conn.c. */
+void conn_link_event(unsigned int nic, int kind);
+/* Note an event of the NICs; conn.c hears of it a moment later, several of a kind as one. */
+void nic_changed(unsigned int net, int ifindex, enum nic_event event);
 
 #endif

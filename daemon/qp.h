@@ -5,11 +5,22 @@
 
 #include <stdbool.h>
 #include "toe/desc.h"
+#include "toe/maps.h"
 #include "toe/ring.h"
 
 /* Make a TAP for queue pair id, attach toe_tx, enter it in qp_dev and qps. Returns its descriptor or -errno. */
 int qp_tap_open(unsigned int qp);
 void qp_tap_close(unsigned int qp, int fd);
+
+/* toed's own network namespace, made or found again at RUNDIR/netns. */
+int qp_init(void);
+void qp_exit(void);			/* the namespace goes with its TAPs */
+
+/* Numbers of queue pairs; an application's come from 2 on. -ENOSPC: none free. */
+int qp_alloc(void);
+void qp_free(unsigned int qp);
+/* Tell the engines who owns queue pair qp and where its wake block lies. app 0: nobody. */
+int qp_assign(unsigned int qp, const struct toe_qp *owner);
 
 /* The daemon's own queue pair (TOE_QP_DAEMON). Its wake block lies in a slab of the daemon. */
 int qp_daemon_open(void);

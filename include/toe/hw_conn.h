@@ -65,7 +65,7 @@ struct min_tcp {
 	__u8 snd_wscale;	/* shift of the peer's windows */
 	__u8 rcv_wscale;	/* shift of ours */
 	__u8 opts;		/* enum toe_opt */
-	__u8 pad;
+	__u8 challenge;		/* RX engine: tick of the last challenge ACK, RFC 5961 section 7 */
 };
 _Static_assert(sizeof(struct min_tcp) == 120, "min_tcp");
 
@@ -79,6 +79,11 @@ enum toe_ca {			/* hw_conn.ca_state, RFC 6582 */
 	TOE_CA_OPEN = 0,
 	TOE_CA_RECOVERY = 1,	/* fast recovery until snd_una reaches recover */
 	TOE_CA_LOSS = 2,	/* after a retransmission timeout, the same */
+};
+
+enum toe_sk_flag {		/* what parking hides and an upload puts back */
+	TOE_SK_KEEPALIVE = 1,
+	TOE_SK_REUSEADDR = 2,
 };
 
 /* A ring: 2^order chunks of a slab from chunk on. The byte with sequence
@@ -127,7 +132,7 @@ struct hw_conn {
 	__u8 nr_ooo;
 	__u8 unacked_segs;	/* full segments received since the last ACK left */
 	__u8 backoff;		/* daemon: RTO exponent */
-	__u8 pad;
+	__u8 sk_flags;		/* daemon: enum toe_sk_flag */
 	struct toe_ival ooo[TOE_NR_OOO]; /* ooo[0]: the most recent, RFC 2018 section 4 */
 	__u32 cc[4];		/* congestion control's own */
 };

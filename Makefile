@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# toed: one Makefile. Every path is relative, so the checkout may lie anywhere.
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+VERSION	:= 0.1
+PREFIX	?= /usr
+SYSCONFDIR ?= /etc
+BINDIR	?= $(PREFIX)/bin
+SBINDIR	?= $(PREFIX)/sbin
+LIBDIR	?= $(PREFIX)/lib/toed
+MANDIR	?= $(PREFIX)/share/man
+UNITDIR	?= $(PREFIX)/lib/systemd/system
+
+CC	= gcc
+CLANG	?= clang
+BPFTOOL	?= /usr/sbin/bpftool
+BPFSTRIP ?= llvm-strip
+
+# ASAN=1: the same code under the address and undefined-behaviour sanitizers.
+B	:= build$(if $(ASAN),-asan)
+Q	:= $(if $(V),,@)
+say	= $(if $(V),@:,@printf '  %-7s %s\n' $(1) '$@')
+
+, := ,
+# CFLAGS and LDFLAGS are the user's; what the code needs stands in *_flags.
+CFLAGS	?= -O2 -g
+san_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
+san	:= $(if $(ASAN),$(san_asan))
+c_flags	:= -std=gnu11 -D_GNU_SOURCE -DTOE_VERSION='"$(VERSION)"' -DTOE_LIBDIR='"$(LIBDIR)"' \
+	   -Wall -Wextra -Iinclude -I. -I$(B)/bpf -pthread -MMD -MP $(san)
+bpf_flags := -O2 -g -target bpf -mcpu=v3 -Iinclude -Ibpf -I. -Wall -Werror -MMD -MP
+toed_libs := -lbpf -lxdp -lmnl -lsystemd -linih -ljson-c -lcap-ng
+bpf_libs := -lbpf -lxdp
+
+src	= $(sort $(wildcard $(1)))
+objs	= $(patsubst %.c,$(B)/%.o,$(1))
+bins	= $(patsubst %.c,$(B)/%,$(1))
+
+bpf_objs := $(patsubst %.c,$(B)/%.o,$(call src,bpf/*.bpf.c))
+skels	:= $(bpf_objs:.bpf.o=.skel.h)
+toed_objs := $(call objs,$(call src,daemon/*.c))
+ctl_objs := $(call objs,$(call src,tools/toectl*.c))
+lib_objs := $(call objs,$(call src,lib/*.c))
+lib_ld_flags := -Wl,--version-script=lib/libtoe.map $(if $(ASAN),,-Wl$(,)-z$(,)defs)
+helpers	:= $(filter-out %_conn,$(call bins,$(call src,tests/helpers/*.c)))
+unit_lib := $(call bins,$(call src,tests/unit/lib_*.c))
+unit_toed := $(filter-out $(unit_lib),$(call bins,$(call src,tests/unit/*.c)))
+units	:= $(unit_lib) $(unit_toed)
+bpf_tests := $(call bins,$(call src,tests/bpf/*.c))
+
+all: $(B)/toed $(B)/toectl $(B)/libtoe.so	## build everything that is installed (no root)
+bpf: $(bpf_objs) $(skels)			## the BPF programs and their skeletons
+helpers: $(helpers)				## the tests' helper programs
+tests: $(units) $(bpf_tests) $(helpers)		## build all tests, run none
+
+$(B)/toed: $(toed_objs)
+	$(call say,LD)
+	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^ $(toed_libs)
+
+$(B)/toectl: $(ctl_objs)
+	$(call say,LD)
+	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $^ -ljson-c
+
+$(B)/libtoe.so: $(lib_objs) lib/libtoe.map
+	$(call say,LD)
+	$(Q)$(CC) $(san) -shared -pthread $(lib_ld_flags) $(LDFLAGS) -o $@ $(lib_objs) -ldl
+
+$(toed_objs): | $(skels)
+$(lib_objs): c_flags += -fPIC -fvisibility=hidden
+
+$(B)/%.o: %.c
+	$(call say,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(c_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(bpf_flags) -c -o $@ $<
+	$(Q)$(BPFSTRIP) -g $@
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# Tests link archives: a unit test takes only the modules that it calls.
+$(B)/daemon.a: $(filter-out %/main.o,$(toed_objs))
+$(B)/lib.a: $(lib_objs)
+$(B)/daemon.a $(B)/lib.a:
+	$(call say,AR)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(unit_lib): %: %.o $(B)/lib.a
+	$(call say,LD)
+	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka -ldl
+$(unit_toed): %: %.o $(B)/daemon.a
+	$(call say,LD)
+	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/daemon.a -lcmocka $(toed_libs)
+$(bpf_tests): %: %.o
+	$(call say,LD)
+	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $< -lcmocka $(bpf_libs)
+$(patsubst %,%.o,$(bpf_tests)): | $(skels)
+$(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
+$(helpers): %: %.o
+	$(call say,LD)
+	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^
+
+# Root runs the tests, but the build belongs to the owner of the checkout.
+owner	= $$(stat -c %U .)
+build	= $(if $(filter-out 0,$(shell id -u)),,runuser -u "$(owner)" --) $(MAKE) --no-print-directory
+
+.PHONY: all bpf helpers tests setup unit test soak demo install uninstall clean help
+setup:						## install missing Debian packages (root)
+	tests/setup
+unit: $(units)					## run the unit tests (no root)
+	tests/run --build "$(B)" unit
+test:						## set up, build, run all tests (root)
+	tests/setup
+	$(build) all tests
+	tests/run --build "$(B)" $(TESTS)
+soak:						## the tests again and again for SOAK_MINUTES, 30 (root)
+	tests/setup
+	$(build) all tests
+	tests/run --build "$(B)" --minutes "$(or $(SOAK_MINUTES),30)" netns
+demo:						## set up, build, show a live move under load (root)
+	tests/setup
+	$(build) all helpers
+	tools/demo --build "$(B)"
+
+dest	= "$(DESTDIR)$(1)"
+install: all					## install; honours DESTDIR and PREFIX
+	install -D -m 755 $(B)/toed $(call dest,$(SBINDIR)/toed)
+	install -D -m 755 $(B)/toectl $(call dest,$(BINDIR)/toectl)
+	install -D -m 755 $(B)/libtoe.so $(call dest,$(LIBDIR)/libtoe.so)
+	install -D -m 644 daemon/toed.service $(call dest,$(UNITDIR)/toed.service)
+	test -e $(call dest,$(SYSCONFDIR)/toed.conf) || \
+		install -D -m 644 daemon/toed.conf $(call dest,$(SYSCONFDIR)/toed.conf)
+	for page in man/*.[1-8]; do install -D -m 644 "$$page" \
+		$(call dest,$(MANDIR))/man"$${page##*.}/$${page##*/}" || exit 1; done
+uninstall:					## remove what install put there, except toed.conf
+	rm -f $(call dest,$(SBINDIR)/toed) $(call dest,$(BINDIR)/toectl) $(call dest,$(UNITDIR)/toed.service)
+	rm -rf $(call dest,$(LIBDIR))
+	for page in man/*.[1-8]; do rm -f $(call dest,$(MANDIR))/man"$${page##*.}/$${page##*/}"; done
+clean:						## remove all outputs
+	rm -rf build build-asan
+help:						## this text
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Command program: the daemon's only way to change an entry (toe/cmd.h). An
+ * XDP program, so that it runs with bottom halves disabled and may take the
+ * entry's lock. The frame is a struct toe_cmd; the return value a negative errno.
+ */
+#include "lock.h"
+#include "ring.bpf.h"
+#include "toe/rtt.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define ENOENT	2
+#define EAGAIN	11
+#define EBUSY	16
+#define EINVAL	22
+#define EPERM	1
+#define ESTALE	116
+
+static __always_inline int cmd_hold(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	if (cmd->next != TOE_KERNEL && cmd->next != TOE_HW)
+		return -EINVAL;
+	if (c->state != TOE_HOLD)
+		c->nr_held = 0;
+	PUT(c->state, TOE_HOLD);
+	c->next = cmd->next;
+	if (cmd->why)
+		c->why = cmd->why;
+	if (cmd->conn.hw_connid)
+		c->hw_connid = cmd->conn.hw_connid;
+	return 0;
+}
+
+static __always_inline bool ring_valid(struct toe_ring_ref r)
+{
+	return r.order <= TOE_MAX_ORDER && r.chunk + (1U << r.order) <= TOE_SLAB_CHUNKS;
+}
+
+/* What the replayed frames and then the live ones start from. */
+static __always_inline void cmd_start(struct hw_conn *c)
+{
+	struct hw_clock *clk = clock_of(c);
+	struct toe_ring_ctl *ctl = ring_ctl(c);
+
+	cc_init(c);
+	c->rtt_start_us = 0;
+	if (c->min.rcv_mss > TOE_MAX_PAYLOAD)
+		c->min.rcv_mss = TOE_MAX_PAYLOAD;
+	if (!clk || !ctl)
+		return;
+	__builtin_memset(clk, 0, sizeof(*clk));
+	publish_snd(c, ctl, clk);
+	publish_path(c, ctl);
+	publish_rcv(c, ctl);
+}
+
+static __always_inline int cmd_load(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	__u8 next = c->next;
+	__u16 nr_held = c->nr_held;
+
+	if (c->state != TOE_HOLD)
+		return -EPERM;
+	if (!ring_valid(cmd->conn.rx) || !ring_valid(cmd->conn.tx))
+		return -EINVAL;
+	__builtin_memcpy((void *)c + sizeof(c->lock), (void *)&cmd->conn + sizeof(c->lock),
+			 sizeof(*c) - sizeof(c->lock));
+	c->min.flow = cmd->flow;
+	c->state = TOE_HOLD;
+	c->next = next;
+	c->nr_held = nr_held;
+	if (next == TOE_HW)
+		cmd_start(c);
+	return 0;
+}
+
+static __always_inline void cmd_to_kernel(struct hw_conn *c)
+{
+	c->hw_connid = 0;
+	c->next = 0;
+	c->qp = 0;
+	c->seen_end = c->min.rcv_nxt;
+	c->seen_ack = c->min.snd_una;
+	PUT(c->state, TOE_KERNEL);
+}
+
+static __always_inline int cmd_to_hw(struct hw_conn *c)
+{
+	struct hw_clock *clk = clock_of(c);
+	struct toe_ring_ctl *ctl = ring_ctl(c);
+
+	if (!clk || !ctl || !c->hw_connid)
+		return -EINVAL;
+	c->next = 0;
+	if (cc_flight(c) && !clk->rtx_since)
+		clk->rtx_since = bpf_ktime_get_ns();
+	publish_snd(c, ctl, clk);
+	publish_path(c, ctl);
+	publish_rcv(c, ctl);
+	PUT(c->state, TOE_HW);
+	if (clk->rtx_since || clk->ack_since)
+		mark_dirty(c);
+	if (c->qp)		/* cannot ring from here: the daemon wakes sleepers */
+		wake_bit(c);
+	return 0;
+}
+
+static __always_inline int cmd_finish(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	int err = 0;
+
+	if (c->state != TOE_HOLD)
+		return -EPERM;
+	if (c->nr_held != cmd->conn.nr_held)
+		return -EAGAIN;
+	if (c->next == TOE_HW)
+		err = cmd_to_hw(c);
+	else
+		cmd_to_kernel(c);
+	if (!err)
+		c->nr_held = 0;
+	return err;
+}
+
+static __always_inline int cmd_link(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	if (c->state != TOE_HW)
+		return -EPERM;
+	__builtin_memcpy(c->dst_mac, cmd->conn.dst_mac, sizeof(c->dst_mac));
+	__builtin_memcpy(c->src_mac, cmd->conn.src_mac, sizeof(c->src_mac));
+	c->nic = cmd->conn.nic;
+	c->ttl = cmd->conn.ttl;
+	c->tos = cmd->conn.tos;
+	return 0;
+}
+
+static __always_inline int cmd_rto(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	struct hw_clock *clk = clock_of(c);
+	struct toe_ring_ctl *ctl = ring_ctl(c);
+
+	if (c->state != TOE_HW)
+		return -EPERM;
+	if (!clk || !ctl)
+		return -EINVAL;
+	c->backoff = cmd->conn.backoff;
+	cc_rto(c);
+	rtt_cancel(c);
+	publish_snd(c, ctl, clk);
+	publish_path(c, ctl);
+	return 0;
+}
+
+static __always_inline int cmd_do(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	if (cmd->op == TOE_CMD_READ)
+		return 0;
+	if (c->cookie != cmd->conn.cookie)
+		return -ESTALE;
+	switch (cmd->op) {
+	case TOE_CMD_HOLD:
+		return cmd_hold(c, cmd);
+	case TOE_CMD_LOAD:
+		return cmd_load(c, cmd);
+	case TOE_CMD_FINISH:
+		return cmd_finish(c, cmd);
+	case TOE_CMD_LINK:
+		return cmd_link(c, cmd);
+	case TOE_CMD_RTO:
+		return cmd_rto(c, cmd);
+	}
+	return -EINVAL;
+}
+
+SEC("xdp")
+int toe_cmd(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct toe_cmd *cmd = data;
+	struct toe_flow f;
+	struct hw_conn *c;
+	int err;
+
+	if ((void *)(cmd + 1) > end)
+		return -EINVAL;
+	f = cmd->flow;
+	c = bpf_map_lookup_elem(&hw_conn_t, &f);
+	if (!c)
+		return -ENOENT;
+	if (!lock_take(c))
+		return -EBUSY;
+	err = conn_is(c, &f) ? cmd_do(c, cmd) : -ENOENT;
+	__builtin_memcpy(&cmd->conn, c, sizeof(cmd->conn));
+	lock_drop(c);
+	return err;
+}

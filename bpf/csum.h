@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Internet checksum, RFC 1071, straight from packet memory. */
+#ifndef CSUM_H
+#define CSUM_H
+
+#include "parse.h"
+
+static __always_inline __u16 csum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Pseudo header. The fixed part of two mapped addresses adds 0 (2 * 0xffff). */
+static __always_inline __u64 csum_pseudo(const struct toe_flow *f, __u32 l4_len)
+{
+	const __u32 *w = (const __u32 *)f;
+
+	return (__u64)w[0] + w[1] + w[2] + w[3] + w[4] + w[5] + w[6] + w[7] +
+	       bpf_htonl(l4_len) + bpf_htonl(PROTO_TCP);
+}
+
+/* The size of a csum_diff must be a constant: the verifier compares it with what
+ * was checked against the frame's end. 512 is the most that 6.1 takes. */
+#define CSUM_PIECE(p, end, sum, n) ({					\
+	int __ok = (void *)(p) + (n) <= (end);				\
+	if (__ok) {							\
+		(sum) = bpf_csum_diff(NULL, 0, (__be32 *)(p), (n), (sum)); \
+		(p) += (n);						\
+	}								\
+	__ok;								\
+})
+
+static __always_inline int csum_tail(const __u8 *p, void *end, __u32 len, __u64 *sum)
+{
+	if (len & 2) {
+		if ((void *)(p + 2) > end)
+			return -1;
+		*sum += *(__u16 *)p;
+		p += 2;
+	}
+	if (len & 1) {
+		if ((void *)(p + 1) > end)
+			return -1;
+		*sum += *p;
+	}
+	return 0;
+}
+
+/* Sum over len bytes from p on, as they lie in memory; -1: not all there.
+ * *sum on entry: what to add. */
+static __always_inline int csum_bytes(__u8 *p, void *end, __u32 len, __u64 *total)
+{
+	__u32 sum = 0;
+
+	for (int i = 0; i < 8 && len >= 512; i++, len -= 512)
+		if (!CSUM_PIECE(p, end, sum, 512))
+			return -1;
+	if ((len & 256) && !CSUM_PIECE(p, end, sum, 256))
+		return -1;
+	if ((len & 128) && !CSUM_PIECE(p, end, sum, 128))
+		return -1;
+	if ((len & 64) && !CSUM_PIECE(p, end, sum, 64))
+		return -1;
+	if ((len & 32) && !CSUM_PIECE(p, end, sum, 32))
+		return -1;
+	if ((len & 16) && !CSUM_PIECE(p, end, sum, 16))
+		return -1;
+	if ((len & 8) && !CSUM_PIECE(p, end, sum, 8))
+		return -1;
+	if ((len & 4) && !CSUM_PIECE(p, end, sum, 4))
+		return -1;
+	*total += sum;
+	return csum_tail(p, end, len, total);
+}
+
+/*
+ * Is the checksum of the whole segment right? Walks packet memory, so nothing
+ * of a corrupt segment is ever written to a ring. partial_ok: a bare pseudo
+ * header sum is right too (TOE_NIC_PARTIAL_OK). Global, so that the verifier
+ * looks at its many ways by itself, once.
+ */
+__noinline int csum_ok(struct xdp_md *ctx, struct toe_flow *f, __u32 l4_off, __u32 l4_len,
+		       __u32 partial_ok)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct tcphdr *th;
+	__u64 sum;
+
+	if (!f || l4_off > 1024 || l4_len > TOE_MAX_FRAME)
+		return 0;
+	th = data + l4_off;
+	if ((void *)(th + 1) > end)
+		return 0;
+	sum = csum_pseudo(f, l4_len);
+	if (partial_ok && th->check == csum_fold(sum))
+		return 1;
+	if (csum_bytes((__u8 *)th, end, l4_len, &sum))
+		return 0;
+	return csum_fold(sum) == 0xffff;
+}
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Rings, their control block, the queue pairs' wake blocks, the daemon's
+ * clocks: everything that engines publish. The caller holds the entry's lock.
+ */
+#ifndef RING_BPF_H
+#define RING_BPF_H
+
+#include "maps.bpf.h"
+#include "toe/seq.h"
+#include "toe/cc.h"
+
+static __always_inline void *slab_chunk(__u32 slab, __u32 chunk)
+{
+	void *inner = bpf_map_lookup_elem(&slabs, &slab);
+
+	if (!inner)
+		return NULL;
+	return bpf_map_lookup_elem(inner, &chunk);
+}
+
+static __always_inline __u32 ring_size(struct toe_ring_ref r)
+{
+	return TOE_CHUNK_DATA << (r.order & 7);
+}
+
+static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)
+{
+	void *p = slab_chunk(c->rx.slab, c->rx.chunk);
+
+	return p ? p + TOE_CHUNK_DATA : NULL;
+}
+
+static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
+				      __u32 off, __u32 len)
+{
+	__u32 nr = (seq >> TOE_CHUNK_SHIFT) & ((1U << (r.order & 7)) - 1);
+	__u32 at = seq & (TOE_CHUNK_DATA - 1);
+	__u8 *p = slab_chunk(r.slab, r.chunk + nr);
+
+	if (!p)
+		return -1;
+	/* at + len stays within the slack page */
+	barrier_var(len);
+	barrier_var(at);
+	if (!len || len > TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
+		return -1;
+	return bpf_xdp_load_bytes(ctx, off, p + at, len);
+}
+
+/* Place len bytes of the frame, from offset off on, at sequence number seq. */
+static __always_inline int ring_put(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
+				    __u32 off, __u32 len)
+{
+	__u32 first = TOE_CHUNK_DATA - (seq & (TOE_CHUNK_DATA - 1));
+
+	if (first >= len)
+		return ring_piece(ctx, r, seq, off, len);
+	if (ring_piece(ctx, r, seq, off, first))
+		return -1;
+	return ring_piece(ctx, r, seq + first, off + first, len - first);
+}
+
+/* The library's positions, checked; rx_read must lie in [rcv_nxt - size, rcv_nxt]. */
+static __always_inline int ring_rx_read(const struct hw_conn *c, const struct toe_ring_ctl *ctl,
+					__u32 *read)
+{
+	*read = (__u32)ctl->rx_read;
+	return c->min.rcv_nxt - *read <= ring_size(c->rx) ? 0 : -1;
+}
+
+/* Are there bytes in the tx ring that have not left yet? */
+static __always_inline bool ring_unsent(const struct hw_conn *c, const struct toe_ring_ctl *ctl)
+{
+	__u32 filled = (__u32)ctl->tx_filled;
+
+	return filled - c->min.snd_una <= ring_size(c->tx) && seq_after(filled, c->min.snd_nxt);
+}
+
+static __always_inline struct hw_clock *clock_of(const struct hw_conn *c)
+{
+	__u32 id = c->hw_connid;
+
+	return bpf_map_lookup_elem(&hw_clock, &id);
+}
+
+/* The daemon must look at this connection. Call after what it is to see has
+ * been written: the atomic is a full barrier. */
+static __always_inline void mark_dirty(const struct hw_conn *c)
+{
+	__u32 word = c->hw_connid / 64;
+	struct toe_dirty *d = bpf_map_lookup_elem(&hw_dirty, &word);
+
+	if (d)
+		__sync_fetch_and_or(&d->bits, 1ULL << (c->hw_connid & 63));
+}
+
+static __always_inline void clock_flag(const struct hw_conn *c, struct hw_clock *clk, __u32 flag)
+{
+	__sync_fetch_and_or(&clk->flags, flag);
+	mark_dirty(c);
+}
+
+static __always_inline void publish_snd(const struct hw_conn *c, struct toe_ring_ctl *ctl,
+					struct hw_clock *clk)
+{
+	__u32 edge = cc_snd_edge(c);
+
+	PUT(ctl->snd_una, c->min.snd_una);
+	PUT(ctl->snd_edge, edge);
+	PUT(ctl->snd_nxt, c->min.snd_nxt);
+	clk->snd_una = c->min.snd_una;
+	clk->snd_nxt = c->min.snd_nxt;
+	clk->snd_edge = edge;
+}
+
+static __always_inline void publish_path(const struct hw_conn *c, struct toe_ring_ctl *ctl)
+{
+	PUT(ctl->srtt_us, c->min.srtt_us);
+	PUT(ctl->rttvar_us, c->min.rttvar_us);
+	PUT(ctl->cwnd, c->min.cwnd);
+	PUT(ctl->ssthresh, c->min.ssthresh);
+	PUT(ctl->snd_wnd, c->min.snd_wnd);
+}
+
+static __always_inline void publish_rcv(const struct hw_conn *c, struct toe_ring_ctl *ctl)
+{
+	PUT(ctl->rcv_adv, c->min.rcv_adv);
+	PUT(ctl->rcv_nxt, c->min.rcv_nxt);
+}
+
+/* An acknowledgement of rcv_nxt is leaving. */
+static __always_inline void ack_left(struct hw_conn *c, struct toe_ring_ctl *ctl,
+				     struct hw_clock *clk)
+{
+	c->min.last_ack = c->min.rcv_nxt;
+	c->unacked_segs = 0;
+	PUT(ctl->ack_due, 0);
+	clk->ack_since = 0;
+}
+
+/* An acknowledgement is due, but not now or not from here. */
+static __always_inline void ack_note(struct hw_conn *c, struct toe_ring_ctl *ctl,
+				     struct hw_clock *clk, __u64 now_ns)
+{
+	PUT(ctl->ack_due, 1);
+	if (clk->ack_since)
+		return;
+	clk->ack_since = now_ns;
+	mark_dirty(c);
+}
+
+/* toe/ring.h: bit, summary bit, then armed. The results of the atomics are
+ * used so that they are the fetching kind, which are full barriers. */
+static __always_inline void wake_set(struct toe_qp_wake *w, __u32 id)
+{
+	__u32 word = (id / 64) & (TOE_QP_WORDS - 1);
+	__u64 old;
+
+	old = __sync_fetch_and_or(&w->words[word], 1ULL << (id & 63));
+	barrier_var(old);
+	old = __sync_fetch_and_or(&w->summary[word / 64], 1ULL << (word & 63));
+	barrier_var(old);
+}
+
+/* True: somebody sleeps and is to be woken, by whoever sees it first. */
+static __always_inline bool wake_armed(struct toe_qp_wake *w)
+{
+	return *(volatile __u64 *)&w->armed && __sync_lock_test_and_set(&w->armed, 0) == 1;
+}
+
+/* Set the connection's wake bit in its queue pair. Returns the wake block, NULL
+ * if no queue pair of its owner is bound. */
+static __always_inline struct toe_qp_wake *wake_bit(const struct hw_conn *c)
+{
+	__u32 nr = c->qp;
+	struct toe_qp *qp = bpf_map_lookup_elem(&qps, &nr);
+	struct toe_qp_wake *w;
+
+	if (!nr || !qp || !qp->app || (qp->app != c->app && !(qp->flags & TOE_QP_PRIV)))
+		return NULL;
+	w = slab_chunk(qp->slab, qp->chunk);
+	if (w)
+		wake_set(w, c->hw_connid);
+	return w;
+}
+
+/* True: ring the doorbell of c->qp. */
+static __always_inline bool wake_app(const struct hw_conn *c)
+{
+	struct toe_qp_wake *w = wake_bit(c);
+
+	return w && wake_armed(w);
+}
+
+/* True: the daemon sleeps, ring its doorbell. */
+static __always_inline bool wake_daemon(void)
+{
+	__u32 nr = TOE_QP_DAEMON;
+	struct toe_qp *qp = bpf_map_lookup_elem(&qps, &nr);
+	struct toe_qp_wake *w;
+
+	if (!qp || !qp->app)
+		return false;
+	w = slab_chunk(qp->slab, qp->chunk);
+	return w && wake_armed(w);
+}
+
+#endif

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* RX engine: XDP on the NIC. doc/architecture.md, "Life of a packet: receiving". */
+#include "rx.h"
+#include "rx_hold.h"
+#include "rx_check.h"
+#include "rx_ack.h"
+#include "rx_data.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Answer from here, in the frame itself. */
+static __always_inline int rx_reply(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
+{
+	if (hdr_ack(ctx, c, r->ctl, c->min.snd_nxt, r->now_ms))
+		return XDP_DROP;
+	ack_left(c, r->ctl, r->clk);
+	publish_rcv(c, r->ctl);
+	count(RX_ACKS_OUT);
+	if (c->nic == toe_nic_id)
+		return XDP_TX;
+	return bpf_redirect_map(&nic_dev, c->nic, XDP_DROP);
+}
+
+static __always_inline bool rx_doorbell(struct hw_conn *c, const struct rx *r, __u32 *qp)
+{
+	if (toe_replay)
+		return false;
+	if ((r->ev & (RX_EV_DATA | RX_EV_SPACE)) && wake_app(c)) {
+		*qp = c->qp;
+		count(RX_DOORBELL);
+		return true;
+	}
+	if ((r->ev & (RX_EV_RTX | RX_EV_PUMP)) && wake_daemon()) {
+		*qp = TOE_QP_DAEMON;
+		return true;
+	}
+	return false;
+}
+
+/* One verdict a frame: application, daemon, acknowledgement. */
+static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
+{
+	bool ring;
+	__u32 qp = 0;
+
+	if (r->ev & RX_EV_RTX)
+		clock_flag(c, r->clk, TOE_CLK_RTX);
+	if (r->ev & RX_EV_PUMP)
+		clock_flag(c, r->clk, TOE_CLK_PUMP);
+	ring = rx_doorbell(c, r, &qp);
+	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay)
+		return rx_reply(ctx, c, r);
+	if (r->ev & RX_EV_ACK_DUE)
+		ack_note(c, r->ctl, r->clk, r->now_ns);
+	return ring ? bpf_redirect_map(&qp_dev, qp, XDP_DROP) : XDP_DROP;
+}
+
+static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, struct seg *s,
+				      struct rx *r)
+{
+	enum rx_verdict v;
+
+	r->now_ns = bpf_ktime_get_ns();
+	r->now_ms = r->now_ns / NS_PER_MS;
+	seg_options(ctx, s);
+	v = rx_check(c, s, r);
+	if (v == RX_DROP)
+		return XDP_DROP;
+	if (v == RX_ACK) {
+		r->ev = RX_EV_ACK_DUE | RX_EV_ACK_NOW;
+		return rx_finish(ctx, c, r);
+	}
+	r->clk->rx_segs++;
+	r->clk->last_rx_ms = r->now_ms;
+	count(RX_SEGS);
+	ts_update(c, s);
+	rx_ack(c, s, r);
+	rx_data(ctx, c, s, r);
+	return rx_finish(ctx, c, r);
+}
+
+static __always_inline int rx_hw(struct xdp_md *ctx, struct hw_conn *c, struct toe_flow *f,
+				 struct seg *s)
+{
+	__u8 why = seg_unusual(c, s);
+	struct rx r = {};
+
+	if (why)
+		return rx_upload(ctx, c, s, why);
+	if (!csum_ok(ctx, f, s->l4_off, s->l4_len, toe_nic_flags & TOE_NIC_PARTIAL_OK)) {
+		count(RX_BAD_CSUM);
+		return XDP_DROP;
+	}
+	r.ctl = ring_ctl(c);
+	r.clk = clock_of(c);
+	if (!r.ctl || !r.clk || s->len > TOE_MAX_PAYLOAD || ring_rx_read(c, r.ctl, &r.read)) {
+		count(RX_BAD_RING);
+		return XDP_DROP;
+	}
+	return rx_segment(ctx, c, s, &r);
+}
+
+static __always_inline int rx_state(struct xdp_md *ctx, struct hw_conn *c, struct toe_flow *f,
+				    struct seg *s)
+{
+	bool hw = c->state == TOE_HW;
+
+	if (toe_replay) {
+		hw = c->state == TOE_HOLD && c->next == TOE_HW;
+		count(RX_REPLAYED);
+	}
+	if (hw)
+		return rx_hw(ctx, c, f, s);
+	if (c->state == TOE_HOLD && !toe_replay)
+		return rx_hold(ctx, c, s);
+	return rx_kernel(c, s);
+}
+
+SEC("xdp")
+int toe_rx(struct xdp_md *ctx)
+{
+	struct toe_flow f = {};
+	struct seg s = {};
+	struct hw_conn *c;
+	int act;
+
+	if (parse(ctx, &f, &s))
+		return XDP_PASS;
+	f.net = toe_net;
+	c = bpf_map_lookup_elem(&hw_conn_t, &f);
+	if (!c)
+		return XDP_PASS;
+	if (!lock_take(c)) {
+		count(RX_LOCK);
+		return XDP_DROP;
+	}
+	act = conn_is(c, &f) ? rx_state(ctx, c, &f, &s) : XDP_PASS;
+	lock_drop(c);
+	return act;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* RX engine: is the segment one for the engine, and is it acceptable? */
+#ifndef RX_CHECK_H
+#define RX_CHECK_H
+
+#include "rx.h"
+
+enum rx_verdict {
+	RX_GO,			/* process it */
+	RX_DROP,
+	RX_ACK,			/* answer with an acknowledgement, process nothing */
+};
+
+/* RFC 9293 3.10.7.4 first step, wide enough for what was sent before the last
+ * acknowledgement left: such segments are duplicates, not errors. */
+static __always_inline bool seg_in_window(const struct hw_conn *c, const struct seg *s)
+{
+	__u32 end = s->seq + s->len + !!(s->flags & TCP_FIN);
+
+	return seq_geq(end, c->min.last_ack) && seq_leq(s->seq, c->min.rcv_adv);
+}
+
+/* RFC 5961 section 3: in the window, by the strict reading. */
+static __always_inline bool rst_in_window(const struct hw_conn *c, const struct seg *s)
+{
+	return s->seq == c->min.rcv_nxt ||
+	       (seq_after(s->seq, c->min.rcv_nxt) && seq_before(s->seq, c->min.rcv_adv));
+}
+
+static __always_inline bool ecn_signal(const struct hw_conn *c, const struct seg *s)
+{
+	return (c->min.opts & TOE_OPT_ECN) && (s->ecn == ECN_CE || (s->flags & TCP_ECE));
+}
+
+/*
+ * What the kernel's code is to handle: enum toe_why, 0 for a plain segment.
+ * A FIN or SYN outside the window is none of these: it is answered as any other
+ * unacceptable segment is (RFC 5961 section 4).
+ */
+static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct seg *s)
+{
+	if (s->why)
+		return s->why;
+	if (!(s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG)))
+		return ecn_signal(c, s) ? TOE_WHY_ECN : 0;
+	if (s->flags & TCP_RST)
+		return rst_in_window(c, s) ? TOE_WHY_RST : 0;
+	if (!seg_in_window(c, s))
+		return 0;
+	if (s->flags & TCP_SYN)
+		return TOE_WHY_SYN;
+	return s->flags & TCP_FIN ? TOE_WHY_FIN : TOE_WHY_URG;
+}
+
+/* RFC 5961 section 7, and no endless exchange of acknowledgements between two
+ * ends that disagree: a segment without data is answered once in 128 ms. */
+static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct seg *s,
+						 __u32 now_ms)
+{
+	__u8 tick = (now_ms >> 7) | 1;
+
+	if (!s->len) {
+		if (c->min.challenge == tick)
+			return RX_DROP;
+		c->min.challenge = tick;
+	}
+	return RX_ACK;
+}
+
+/* RFC 7323 section 5.3 R1. A segment without the option is let through, as the
+ * kernel does: some stacks send keepalives so. */
+static __always_inline bool paws_refuses(const struct hw_conn *c, const struct seg *s)
+{
+	return (c->min.opts & TOE_OPT_TS) && s->has_ts &&
+	       seq_before(s->tsval, c->min.ts_recent);
+}
+
+/* RFC 7323 section 4.3 (2). */
+static __always_inline void ts_update(struct hw_conn *c, const struct seg *s)
+{
+	if ((c->min.opts & TOE_OPT_TS) && s->has_ts && seq_leq(s->seq, c->min.last_ack) &&
+	    seq_geq(s->tsval, c->min.ts_recent))
+		c->min.ts_recent = s->tsval;
+}
+
+/* RFC 5961 section 5.2 */
+static __always_inline bool ack_acceptable(const struct hw_conn *c, const struct seg *s)
+{
+	return seq_leq(s->ack, c->min.snd_nxt) &&
+	       seq_geq(s->ack, c->min.snd_una - c->min.snd_max_wnd);
+}
+
+static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct seg *s,
+						const struct rx *r)
+{
+	if (s->flags & TCP_RST) {
+		count(RX_OUT_OF_WINDOW);
+		return RX_DROP;
+	}
+	if (paws_refuses(c, s)) {
+		count(RX_PAWS);
+		return challenge(c, s, r->now_ms);
+	}
+	if (!seg_in_window(c, s) || (s->flags & TCP_SYN)) {
+		count(RX_OUT_OF_WINDOW);
+		return challenge(c, s, r->now_ms);
+	}
+	if (!(s->flags & TCP_ACK)) {
+		count(RX_BAD_ACK);
+		return RX_DROP;
+	}
+	if (!ack_acceptable(c, s)) {
+		count(RX_BAD_ACK);
+		return challenge(c, s, r->now_ms);
+	}
+	return RX_GO;
+}
+
+#endif

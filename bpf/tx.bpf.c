@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * TX engine: XDP on each queue pair's TAP. doc/architecture.md, "Life of a
+ * packet: sending". Runs inside the write of the TAP. Nothing that is written
+ * there ever reaches a network stack: what is not sent is dropped.
+ */
+#include "hdr.h"
+#include "lock.h"
+#include "toe/rtt.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+struct tx {			/* a descriptor of a connection in hardware */
+	struct toe_desc d;
+	struct toe_ring_ctl *ctl;
+	struct hw_clock *clk;
+	__u64 now_ns;
+	__u32 frame_len;
+	__u32 qp;
+	__u16 app;		/* owner of the TAP */
+	bool priv;
+};
+
+/* The frame's owner and descriptor. 0, or -1 if it is to be dropped. */
+static __always_inline int tx_open(struct xdp_md *ctx, struct tx *t)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct toe_qp *qp;
+
+	t->qp = ctx->ingress_ifindex - TOE_TAP_IFINDEX;
+	qp = bpf_map_lookup_elem(&qps, &t->qp);
+	if (!qp || !qp->app || !t->qp)
+		return -1;
+	t->app = qp->app;
+	t->priv = qp->flags & TOE_QP_PRIV;
+	if (data + sizeof(t->d) > end)
+		return -1;
+	__builtin_memcpy(&t->d, data, sizeof(t->d));
+	t->frame_len = end - data;
+	if (t->d.magic != TOE_DESC_MAGIC || t->d.op < TOE_OP_DATA || t->d.op > TOE_OP_RING)
+		return -1;
+	return 0;
+}
+
+static __always_inline struct hw_conn *tx_lookup(const struct tx *t)
+{
+	__u32 id = t->d.hw_connid;
+	struct hw_connid *way = bpf_map_lookup_elem(&hw_connid, &id);
+	struct toe_flow f;
+
+	if (!way || !t->d.gen || way->gen != t->d.gen)
+		return NULL;
+	f = way->flow;
+	return bpf_map_lookup_elem(&hw_conn_t, &f);
+}
+
+/* The entry is locked. Is it the one that is meant, and may this TAP use it? */
+static __always_inline bool tx_allowed(const struct hw_conn *c, const struct tx *t)
+{
+	if (c->hw_connid != t->d.hw_connid || c->gen != t->d.gen) {
+		count(TX_STALE);
+		return false;
+	}
+	if (!t->priv && (c->app != t->app || t->d.op >= TOE_OP_RTX)) {
+		count(TX_FOREIGN);
+		return false;
+	}
+	if (c->state != TOE_HW) {
+		count(TX_STATE);
+		return false;
+	}
+	return true;
+}
+
+/* Does the frame have the shape that its op asks for? */
+static __always_inline bool tx_shape(const struct hw_conn *c, const struct tx *t)
+{
+	bool data = t->d.op == TOE_OP_DATA || t->d.op == TOE_OP_RTX;
+
+	if (t->frame_len != hdr_len(c) + t->d.len)
+		return false;
+	return data ? t->d.len && t->d.len <= c->min.snd_mss : !t->d.len;
+}
+
+static __always_inline int tx_out(struct hw_conn *c, struct tx *t)
+{
+	ack_left(c, t->ctl, t->clk);
+	publish_rcv(c, t->ctl);
+	return bpf_redirect_map(&nic_dev, c->nic, XDP_DROP);
+}
+
+/* A segment with the payload that follows the descriptor. */
+static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
+{
+	struct hdr h = {
+		.seq = t->d.seq,
+		.now_ms = t->now_ns / NS_PER_MS,
+		.csum = t->d.csum,
+		.len = t->d.len,
+		.flags = TCP_ACK | (t->d.flags & TOE_DESC_PSH ? TCP_PSH : 0),
+	};
+
+	return hdr_write(ctx, c, t->ctl, &h);
+}
+
+/* How far snd_nxt may go: window, cwnd, and what the tx ring can hold. */
+static __always_inline bool tx_fits(const struct hw_conn *c, const struct tx *t)
+{
+	__u32 end = t->d.seq + t->d.len;
+
+	return seq_leq(end, cc_snd_edge(c)) && end - c->min.snd_una <= ring_size(c->tx);
+}
+
+static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
+{
+	bool idle = c->min.snd_nxt == c->min.snd_una;
+
+	if (t->d.seq != c->min.snd_nxt) {
+		count(TX_STALE);
+		return XDP_DROP;
+	}
+	if (!tx_fits(c, t)) {
+		count(TX_WINDOW);
+		return XDP_DROP;
+	}
+	if (tx_segment(ctx, c, t))
+		return XDP_DROP;
+	c->min.snd_nxt += t->d.len;
+	cc_sent(c);
+	rtt_start(c, c->min.snd_nxt, t->now_ns / NS_PER_US);
+	t->clk->tx_segs++;
+	t->clk->tx_bytes += t->d.len;
+	publish_snd(c, t->ctl, t->clk);
+	if (idle) {
+		t->clk->rtx_since = t->now_ns;
+		mark_dirty(c);
+	}
+	count(TX_SEGS);
+	stat_add(TOE_ST_TX_BYTES, t->d.len);
+	return tx_out(c, t);
+}
+
+static __always_inline int tx_rtx(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
+{
+	if (seq_before(t->d.seq, c->min.snd_una) ||
+	    seq_after(t->d.seq + t->d.len, c->min.snd_nxt)) {
+		count(TX_STALE);
+		return XDP_DROP;
+	}
+	if (tx_segment(ctx, c, t))
+		return XDP_DROP;
+	rtt_cancel(c);
+	t->clk->rtx_segs++;
+	PUT(t->ctl->rtx_segs, t->clk->rtx_segs);
+	count(TX_RTX);
+	return tx_out(c, t);
+}
+
+/* ACK and PROBE: an empty segment, at snd_nxt or just left of the window
+ * (RFC 9293 3.8.4, 3.8.6.1: the peer must answer it). */
+static __always_inline int tx_empty(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
+{
+	bool probe = t->d.op == TOE_OP_PROBE;
+	__u32 seq = probe ? c->min.snd_una - 1 : c->min.snd_nxt;
+
+	if (hdr_ack(ctx, c, t->ctl, seq, t->now_ns / NS_PER_MS))
+		return XDP_DROP;
+	stat_add(probe ? TOE_ST_TX_PROBES : TOE_ST_TX_ACKS, 1);
+	return tx_out(c, t);
+}
+
+static __always_inline int tx_op(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
+{
+	if (!tx_allowed(c, t))
+		return XDP_DROP;
+	if (t->d.op == TOE_OP_BIND) {
+		c->qp = t->qp;
+		return XDP_DROP;
+	}
+	if (!tx_shape(c, t)) {
+		count(TX_MALFORMED);
+		return XDP_DROP;
+	}
+	t->ctl = ring_ctl(c);
+	t->clk = clock_of(c);
+	if (!t->ctl || !t->clk)
+		return XDP_DROP;
+	t->now_ns = bpf_ktime_get_ns();
+	if (t->d.op == TOE_OP_DATA)
+		return tx_data(ctx, c, t);
+	if (t->d.op == TOE_OP_RTX)
+		return tx_rtx(ctx, c, t);
+	return tx_empty(ctx, c, t);
+}
+
+static __always_inline int tx_ring(const struct tx *t)
+{
+	if (!t->priv) {
+		count(TX_FOREIGN);
+		return XDP_DROP;
+	}
+	return bpf_redirect_map(&qp_dev, t->d.hw_connid, XDP_DROP);
+}
+
+SEC("xdp")
+int toe_tx(struct xdp_md *ctx)
+{
+	struct hw_conn *c;
+	struct tx t = {};
+	int act;
+
+	if (tx_open(ctx, &t)) {
+		count(TX_MALFORMED);
+		return XDP_DROP;
+	}
+	if (t.d.op == TOE_OP_RING)
+		return tx_ring(&t);
+	c = tx_lookup(&t);
+	if (!c) {
+		count(TX_STALE);
+		return XDP_DROP;
+	}
+	if (!lock_take(c)) {
+		count(TX_LOCK);
+		return XDP_DROP;
+	}
+	act = tx_op(ctx, c, &t);
+	lock_drop(c);
+	return act;
+}

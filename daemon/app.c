@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include "app_priv.h"
+#include "conf.h"
+#include "log.h"
+#include "qp.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77			/* Linux 6.5 */
+#endif
+
+#define TABLE_SIZE	((size_t)TOE_SONODES * sizeof(struct toe_sonode))
+
+static struct app *apps[TOE_MAX_APPS];
+static unsigned int next_id = 1;
+
+struct app *app_get(unsigned int id)
+{
+	return id < TOE_MAX_APPS ? apps[id] : NULL;
+}
+
+struct app *app_next(struct app *prev)
+{
+	unsigned int id = prev ? prev->id + 1 : 1;
+
+	while (id < TOE_MAX_APPS && !apps[id])
+		id++;
+	return app_get(id);
+}
+
+/* ---- life ---- */
+
+static void read_comm(struct app *app)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", app->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, app->comm, sizeof(app->comm) - 1);
+	if (fd >= 0)
+		close(fd);
+	app->comm[n > 0 ? n : 0] = 0;
+	app->comm[strcspn(app->comm, "\n")] = 0;
+}
+
+static int open_process(struct app *app)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(app->priv->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return -errno;
+	app->pid = cred.pid;
+	len = sizeof(app->pidfd);
+	if (getsockopt(app->priv->sock, SOL_SOCKET, SO_PEERPIDFD, &app->pidfd, &len))
+		app->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
+	if (app->pidfd < 0)
+		return -errno;
+	read_comm(app);
+	return 0;
+}
+
+struct app *app_new(int sock)
+{
+	struct app *app = calloc(1, sizeof(*app));
+	struct app_priv *priv = calloc(1, sizeof(*priv));
+	int err = -ENOMEM;
+
+	if (!app || !priv) {
+		free(app);
+		free(priv);
+		close(sock);
+		return NULL;
+	}
+	app->priv = priv;
+	app->pidfd = app->efd = priv->memfd = -1;
+	priv->sock = sock;
+	err = open_process(app);
+	if (!err)
+		err = app_watch(app);
+	if (!err)
+		return app;
+	app_destroy(app);
+	return NULL;
+}
+
+/* Sealed: an application that shrank it would kill the daemon with SIGBUS. */
+static int make_table(struct app *app)
+{
+	int fd = memfd_create("toe-sonodes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	app->priv->memfd = fd;
+	if (ftruncate(fd, TABLE_SIZE) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return -errno;
+	app->sonodes = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (app->sonodes == MAP_FAILED) {
+		app->sonodes = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+static int take_id(struct app *app)
+{
+	unsigned int i;
+
+	for (i = 1; i < APP_DAEMON; i++) {
+		unsigned int id = next_id;
+
+		next_id = id + 1 == APP_DAEMON ? 1 : id + 1;
+		if (apps[id])
+			continue;
+		apps[id] = app;
+		app->id = id;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+int app_hello(struct app *app)
+{
+	int err;
+
+	if (app->id)
+		return -EALREADY;
+	if (!app->sonodes) {
+		err = make_table(app);
+		if (err)
+			return err;
+	}
+	if (app->efd < 0)
+		app->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (app->efd < 0)
+		return -errno;
+	read_comm(app);
+	err = take_id(app);
+	if (!err)
+		log_debug("application %u: process %d (%s)", app->id, app->pid, app->comm);
+	return err;
+}
+
+static void free_qps(struct app *app)
+{
+	unsigned int i;
+
+	for (i = 0; i < APP_MAX_QPS; i++)
+		if (app->priv->qps[i].qp)
+			app_qp_close(app, app->priv->qps[i].qp);
+}
+
+static void free_slabs(struct app *app)
+{
+	struct slab *s, *next;
+
+	for (s = app->priv->slabs; s; s = next) {
+		next = s->next;
+		slab_delete(s);
+	}
+	app->priv->slabs = NULL;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void app_destroy(struct app *app)
+{
+	struct app_priv *priv = app->priv;
+
+	sd_event_source_disable_unref(priv->sock_source);
+	sd_event_source_disable_unref(priv->pid_source);
+	if (app->id) {
+		conn_app_gone(app);
+		log_debug("application %u: gone", app->id);
+	}
+	free_qps(app);
+	free_slabs(app);
+	if (app->id)
+		apps[app->id] = NULL;
+	if (app->sonodes)
+		munmap(app->sonodes, TABLE_SIZE);
+	close_fd(app->efd);
+	close_fd(app->pidfd);
+	close_fd(priv->memfd);
+	close_fd(priv->sock);
+	free(priv);
+	free(app);
+}
+
+/* ---- ring memory ---- */
+
+struct slab *app_slab(struct app *app, unsigned int index)
+{
+	struct slab *s = app->priv->slabs;
+
+	while (s && s->index != index)
+		s = s->next;
+	return s;
+}
+
+static int take_run(struct slab *s, unsigned int order, struct toe_ring_ref *out)
+{
+	int chunk = slab_take(s, order);
+
+	if (chunk < 0)
+		return chunk;
+	out->slab = s->index;
+	out->chunk = (uint8_t)chunk;
+	out->order = (uint8_t)order;
+	memset(slab_chunk(s, out->chunk) + TOE_CHUNK_DATA, 0, sizeof(struct toe_ring_ctl));
+	return 0;
+}
+
+int app_ring_alloc(struct app *app, unsigned int order, struct toe_ring_ref *out)
+{
+	struct app_priv *priv = app->priv;
+	struct slab *s;
+
+	if (order > TOE_MAX_ORDER)
+		return -EINVAL;
+	for (s = priv->slabs; s; s = s->next)
+		if (!take_run(s, order, out))
+			return 0;
+	if (priv->nr_slabs >= conf.max_slabs)
+		return -ENOSPC;
+	s = slab_new();
+	if (!s)
+		return -errno;
+	s->next = priv->slabs;
+	priv->slabs = s;
+	priv->nr_slabs++;
+	return take_run(s, order, out);
+}
+
+void app_ring_free(struct app *app, struct toe_ring_ref ref)
+{
+	struct slab *s = app_slab(app, ref.slab);
+
+	if (s)
+		slab_give(s, ref.chunk, ref.order);
+}
+
+void *app_ring_chunk(struct app *app, struct toe_ring_ref ref, unsigned int index)
+{
+	return slab_chunk(app_slab(app, ref.slab), ref.chunk + index);
+}
+
+struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx)
+{
+	return (struct toe_ring_ctl *)((char *)app_ring_chunk(app, rx, 0) + TOE_CHUNK_DATA);
+}
+
+/* ---- queue pairs ---- */
+
+static struct app_qp *find_qp(struct app *app, unsigned int qp)
+{
+	unsigned int i;
+
+	for (i = 0; i < APP_MAX_QPS; i++)
+		if (app->priv->qps[i].qp == qp)
+			return &app->priv->qps[i];
+	return NULL;
+}
+
+static int qp_make(struct app *app, unsigned int qp, struct app_qp *slot)
+{
+	struct toe_qp owner = { .app = (__u16)app->id };
+	int err, tap = qp_tap_open(qp);
+
+	if (tap < 0)
+		return tap;
+	err = app_ring_alloc(app, 0, &slot->wake);
+	if (err)
+		goto close_tap;
+	memset(app_ring_chunk(app, slot->wake, 0), 0, sizeof(struct toe_qp_wake));
+	owner.slab = slot->wake.slab;
+	owner.chunk = slot->wake.chunk;
+	err = qp_assign(qp, &owner);
+	if (!err)
+		return tap;
+	app_ring_free(app, slot->wake);
+close_tap:
+	qp_tap_close(qp, tap);
+	return err;
+}
+
+int app_qp_open(struct app *app, struct toe_msg *msg)
+{
+	struct app_qp *slot = find_qp(app, 0);
+	int qp, tap;
+
+	if (!slot)
+		return -EMFILE;
+	qp = qp_alloc();
+	if (qp < 0)
+		return qp;
+	tap = qp_make(app, (unsigned int)qp, slot);
+	if (tap < 0) {
+		qp_free((unsigned int)qp);
+		return tap;
+	}
+	slot->qp = (uint16_t)qp;
+	msg->qp = (uint16_t)qp;
+	msg->slab = slot->wake.slab;
+	msg->chunk = slot->wake.chunk;
+	return tap;
+}
+
+int app_qp_close(struct app *app, unsigned int qp)
+{
+	struct app_qp *slot = qp ? find_qp(app, qp) : NULL;
+
+	if (!slot)
+		return -ENOENT;
+	qp_tap_close(qp, -1);
+	app_ring_free(app, slot->wake);
+	qp_free(qp);
+	slot->qp = 0;
+	return 0;
+}
+
+/* ---- waking ---- */
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* The application can make its eventfd blocking and full. A write that would hang is interrupted. */
+static void write_efd(int efd)
+{
+	const struct itimerval on = { .it_value = { .tv_usec = 20000 }, .it_interval = { .tv_usec = 20000 } };
+	const struct itimerval off = { 0 };
+	struct pollfd p = { .fd = efd, .events = POLLOUT };
+	uint64_t one = 1;
+
+	if (poll(&p, 1, 0) != 1)
+		return;		/* full: its readers have been told already */
+	setitimer(ITIMER_REAL, &on, NULL);
+	if (write(efd, &one, sizeof(one)) < 0)
+		log_debug("eventfd: %m");
+	setitimer(ITIMER_REAL, &off, NULL);
+}
+
+void app_wake(struct app *app, struct toe_sonode *sonode)
+{
+	syscall(SYS_futex, &sonode->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	write_efd(app->efd);
+}
+
+/* ---- start and stop ---- */
+
+int app_init(void)
+{
+	const struct sigaction alarm = { .sa_handler = on_alarm };	/* no SA_RESTART */
+
+	sigaction(SIGALRM, &alarm, NULL);
+	return app_listen();
+}
+
+void app_exit(void)
+{
+	struct app *app, *next;
+
+	app_unlisten();
+	for (app = app_next(NULL); app; app = next) {
+		next = app_next(app);
+		app_destroy(app);
+	}
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* RUNDIR/app.sock: what applications' libraries ask. Whatever arrives here is hostile. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "app_priv.h"
+#include "conf.h"
+#include "log.h"
+#include "loop.h"
+
+#define MAX_CLIENTS	TOE_MAX_APPS
+
+static int listener = -1;
+static sd_event_source *listen_source;
+static unsigned int nr_clients;
+
+/* fds: up to two descriptors that go with the reply; -1: none. They stay the caller's. */
+static int reply(struct app *app, const struct toe_msg *msg, int fd0, int fd1)
+{
+	int fds[2] = { fd0, fd1 }, nr = fd0 < 0 ? 0 : fd1 < 0 ? 1 : 2;
+	union {
+		struct cmsghdr hdr;
+		char space[CMSG_SPACE(sizeof(fds))];
+	} ctl = { 0 };
+	struct iovec iov = { (void *)msg, sizeof(*msg) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (nr) {
+		ctl.hdr.cmsg_level = SOL_SOCKET;
+		ctl.hdr.cmsg_type = SCM_RIGHTS;
+		ctl.hdr.cmsg_len = CMSG_LEN(sizeof(int) * (size_t)nr);
+		memcpy(CMSG_DATA(&ctl.hdr), fds, sizeof(int) * (size_t)nr);
+		m.msg_control = &ctl;
+		m.msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)nr);
+	}
+	return sendmsg(app->priv->sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int do_hello(struct app *app, struct toe_msg *msg)
+{
+	if (msg->version != TOE_APP_VERSION)
+		msg->rc = -EPROTONOSUPPORT;
+	else
+		msg->rc = app_hello(app);
+	msg->version = TOE_APP_VERSION;
+	msg->app = (__u16)app->id;
+	return msg->rc ? reply(app, msg, -1, -1) : reply(app, msg, app->priv->memfd, app->efd);
+}
+
+/* The TAP lives as long as the application holds it: no descriptor stays here. */
+static int do_qp(struct app *app, struct toe_msg *msg)
+{
+	int err, tap = app_qp_open(app, msg);
+
+	msg->rc = tap < 0 ? tap : 0;
+	err = reply(app, msg, tap, -1);
+	if (tap >= 0)
+		close(tap);
+	return err;
+}
+
+static int do_slab(struct app *app, struct toe_msg *msg)
+{
+	struct slab *s = app_slab(app, msg->slab);
+
+	msg->rc = s ? 0 : -ENOENT;
+	return reply(app, msg, s ? s->fd : -1, -1);
+}
+
+static int do_upload(struct app *app, struct toe_msg *msg)
+{
+	enum toe_why why = msg->why < TOE_NR_WHYS ? msg->why : TOE_WHY_CALL;
+
+	msg->rc = conn_msg_upload(app, msg->fd, why);
+	return reply(app, msg, -1, -1);
+}
+
+static int do_offload(struct app *app, struct toe_msg *msg)
+{
+	enum toe_why why = TOE_WHY_NEW;
+
+	msg->rc = conn_msg_offload(app, msg->fd, &why);
+	msg->why = why;
+	return reply(app, msg, -1, -1);
+}
+
+static int do_qp_free(struct app *app, struct toe_msg *msg)
+{
+	msg->rc = app_qp_close(app, msg->qp);
+	return reply(app, msg, -1, -1);
+}
+
+static int (*const handlers[])(struct app *app, struct toe_msg *msg) = {
+	[TOE_MSG_HELLO] = do_hello,
+	[TOE_MSG_QP] = do_qp,
+	[TOE_MSG_SLAB] = do_slab,
+	[TOE_MSG_UPLOAD] = do_upload,
+	[TOE_MSG_OFFLOAD] = do_offload,
+	[TOE_MSG_QP_FREE] = do_qp_free,
+};
+
+/* Nonzero: the client is beyond talking to. */
+static int handle(struct app *app, struct toe_msg *msg, ssize_t len)
+{
+	if (len != sizeof(*msg) || msg->magic != TOE_APP_MAGIC)
+		return -EPROTO;
+	if (msg->type >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[msg->type])
+		return -EPROTO;
+	if (msg->type != TOE_MSG_HELLO && !app->id)
+		return -EPROTO;
+	msg->rc = 0;
+	return handlers[msg->type](app, msg);
+}
+
+static void drop(struct app *app)
+{
+	nr_clients--;
+	app_destroy(app);
+}
+
+/* One message a turn, so that no client keeps others waiting. */
+static int on_message(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct app *app = arg;
+	struct toe_msg msg;
+	ssize_t n = recv(fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_TRUNC);
+
+	(void)source;
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0 || handle(app, &msg, n))
+		drop(app);
+	return 0;
+}
+
+/* The process is gone, though a child of it may still hold the socket. */
+static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	drop(arg);
+	return 0;
+}
+
+int app_watch(struct app *app)
+{
+	int err = sd_event_add_io(loop, &app->priv->sock_source, app->priv->sock, EPOLLIN, on_message, app);
+
+	if (err >= 0)
+		err = sd_event_add_io(loop, &app->priv->pid_source, app->pidfd, EPOLLIN, on_exit_of, app);
+	return err < 0 ? err : 0;
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	int sock = loop_accept(fd);
+
+	(void)source;
+	(void)events;
+	(void)arg;
+	if (sock < 0)
+		return 0;
+	if (nr_clients >= MAX_CLIENTS) {
+		close(sock);
+		return 0;
+	}
+	if (app_new(sock))
+		nr_clients++;
+	return 0;
+}
+
+int app_listen(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int err;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/app.sock", conf.rundir);
+	unlink(a.sun_path);
+	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener < 0)
+		return -errno;
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || chmod(a.sun_path, 0666) ||
+	    listen(listener, 128)) {
+		err = -errno;
+		log_err("%s: %s", a.sun_path, strerror(-err));
+		return err;
+	}
+	err = sd_event_add_io(loop, &listen_source, listener, EPOLLIN, on_connect, NULL);
+	return err < 0 ? err : 0;
+}
+
+void app_unlisten(void)
+{
+	char path[128];
+
+	listen_source = sd_event_source_disable_unref(listen_source);
+	if (listener < 0)
+		return;
+	close(listener);
+	listener = -1;
+	snprintf(path, sizeof(path), "%s/app.sock", conf.rundir);
+	unlink(path);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What app*.c share. */
+#ifndef APP_PRIV_H
+#define APP_PRIV_H
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "app.h"
+#include "slab.h"
+
+#define APP_MAX_QPS	64	/* of one application */
+
+struct app_qp {
+	uint16_t qp;		/* 0: unused */
+	struct toe_ring_ref wake;	/* run of one chunk */
+};
+
+struct app_priv {
+	int sock;
+	int memfd;
+	sd_event_source *sock_source;
+	sd_event_source *pid_source;
+	struct slab *slabs;
+	unsigned int nr_slabs;
+	struct app_qp qps[APP_MAX_QPS];
+};
+
+/* app.c */
+struct app *app_new(int sock);		/* takes sock; not yet in the table */
+int app_hello(struct app *app);		/* table, eventfd, number */
+void app_destroy(struct app *app);	/* uploads what it owns, frees everything */
+struct slab *app_slab(struct app *app, unsigned int index);	/* NULL: not its own */
+int app_qp_open(struct app *app, struct toe_msg *msg);	/* TAP descriptor or -errno */
+int app_qp_close(struct app *app, unsigned int qp);
+
+/* app_msg.c */
+int app_listen(void);
+void app_unlisten(void);
+int app_watch(struct app *app);		/* socket and pidfd into the loop */
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "conn.h"
+#include "engine.h"
+#include "hold.h"
+#include "log.h"
+#include "mig.h"
+#include "nic.h"
+
+#define FD_GAP	4096	/* a table scan ends after so many descriptors in a row that are not ours */
+
+struct conn_move_stats conn_moves;
+
+static struct conn *by_id[TOE_MAX_CONNS];
+static struct conn *by_cookie;
+static uint32_t gens[TOE_MAX_CONNS];
+static uint16_t free_ids[TOE_MAX_CONNS];	/* FIFO: an id rests as long as possible */
+static unsigned int free_head, nr_free;
+
+int conn_init(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++) {
+		gens[id] = (uint32_t)now.tv_sec << 8;
+		free_ids[nr_free++] = (uint16_t)id;
+	}
+	return hold_init();
+}
+
+struct conn *conn_by_id(uint32_t hw_connid)
+{
+	return hw_connid < TOE_MAX_CONNS ? by_id[hw_connid] : NULL;
+}
+
+struct conn *conn_by_cookie(uint64_t cookie)
+{
+	struct conn *c;
+
+	HASH_FIND(hh, by_cookie, &cookie, sizeof(cookie), c);
+	return c;
+}
+
+unsigned int conn_count(void)
+{
+	return HASH_COUNT(by_cookie);
+}
+
+struct conn *conn_next(struct conn *prev)
+{
+	return prev ? prev->hh.next : by_cookie;
+}
+
+struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow)
+{
+	struct conn *c;
+
+	if (!nr_free)
+		return NULL;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->hw_connid = free_ids[free_head];
+	free_head = (free_head + 1) % TOE_MAX_CONNS;
+	nr_free--;
+	c->gen = ++gens[c->hw_connid] ? gens[c->hw_connid] : ++gens[c->hw_connid];
+	c->cookie = cookie;
+	c->flow = *flow;
+	c->sock = -1;
+	c->held_tail = &c->held;
+	by_id[c->hw_connid] = c;
+	HASH_ADD(hh, by_cookie, cookie, sizeof(c->cookie), c);
+	return c;
+}
+
+void conn_free(struct conn *c)
+{
+	struct hw_connid none = { 0 };
+	uint32_t id = c->hw_connid;
+
+	bpf_map_update_elem(engine.hw_connid, &id, &none, BPF_ANY);
+	hold_discard(c);
+	if (c->has_rings) {
+		app_ring_free(c->app, c->rx);
+		app_ring_free(c->app, c->tx);
+	}
+	if (c->sock >= 0)
+		close(c->sock);
+	HASH_DEL(by_cookie, c);
+	by_id[id] = NULL;
+	free_ids[(free_head + nr_free++) % TOE_MAX_CONNS] = (uint16_t)id;
+	free(c);
+}
+
+/* ---- finding the process behind a socket ---- */
+
+static uint64_t sock_cookie(int sock)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return getsockopt(sock, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
+}
+
+/* The application's descriptor, duplicated. What a table says is a hint only: the cookie decides. */
+static int fetch(struct app *app, int fd, uint64_t cookie)
+{
+	int sock = (int)syscall(SYS_pidfd_getfd, app->pidfd, fd, 0);
+
+	if (sock < 0)
+		return -errno;
+	if (cookie && sock_cookie(sock) != cookie) {
+		close(sock);
+		return -ESTALE;
+	}
+	return sock;
+}
+
+static int scan_table(struct app *app, uint64_t cookie)
+{
+	int gap = 0;
+
+	for (int fd = 0; fd < (int)TOE_SONODES && gap < FD_GAP; fd++) {
+		struct toe_sonode *s = &app->sonodes[fd];
+
+		if ((s->word & TOE_PATH_MASK) == TOE_PATH_NONE) {
+			gap++;
+			continue;
+		}
+		gap = 0;
+		if (s->cookie == cookie)
+			return fd;
+	}
+	return -1;
+}
+
+static int find_owner(struct conn *c)
+{
+	for (struct app *app = app_next(NULL); app; app = app_next(app)) {
+		int fd = scan_table(app, c->cookie), sock;
+
+		if (fd < 0)
+			continue;
+		sock = fetch(app, fd, c->cookie);
+		if (sock < 0)
+			continue;
+		c->app = app;
+		c->fd = fd;
+		c->sock = sock;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* ---- moves ---- */
+
+static int find_flow(uint64_t cookie, struct toe_flow *flow)
+{
+	struct toe_flow key, *prev = NULL;
+	struct hw_conn e;
+
+	while (!bpf_map_get_next_key(engine.hw_conn_t, prev, &key)) {
+		if (!bpf_map_lookup_elem(engine.hw_conn_t, &key, &e) && e.cookie == cookie) {
+			*flow = key;
+			return 0;
+		}
+		*flow = key;
+		prev = flow;
+	}
+	return -ENOENT;
+}
+
+int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why *why)
+{
+	struct conn *c;
+	int err;
+
+	*why = TOE_WHY_NEW;
+	if (conn_by_cookie(cookie))
+		return 0;
+	c = conn_new(cookie, flow);
+	if (!c) {
+		*why = TOE_WHY_NO_ID;
+		return -ENOSPC;
+	}
+	err = find_owner(c);
+	if (err)
+		*why = TOE_WHY_NO_LIB;
+	else
+		err = mig_offload(c, why);
+	if (err) {
+		if (c->app)
+			c->app->sonodes[c->fd].why = (uint8_t)*why;
+		conn_free(c);
+		conn_moves.refused++;
+	}
+	return err;
+}
+
+int conn_offload(uint64_t cookie, enum toe_why *why)
+{
+	struct toe_flow flow;
+	int err = find_flow(cookie, &flow);
+
+	if (err) {
+		*why = TOE_WHY_NOT_ESTAB;
+		return err;
+	}
+	return conn_offload_flow(cookie, &flow, why);
+}
+
+static int upload(struct conn *c, enum toe_why why)
+{
+	int err = mig_upload(c, why);
+
+	conn_free(c);
+	return err;
+}
+
+int conn_upload(uint64_t cookie, enum toe_why why)
+{
+	struct conn *c = conn_by_cookie(cookie);
+
+	return c ? upload(c, why) : 0;
+}
+
+int conn_upload_all(unsigned int nic, enum toe_why why)
+{
+	struct conn *c, *next;
+	int failed = 0;
+
+	for (c = conn_next(NULL); c; c = next) {
+		next = conn_next(c);
+		if ((!nic || c->nic == nic) && upload(c, why))
+			failed++;
+	}
+	return failed;
+}
+
+/* ---- called by app.c and nic.c ---- */
+
+static int msg_cookie(struct app *app, int fd, uint64_t *cookie)
+{
+	int sock = fetch(app, fd, 0);
+
+	if (sock < 0)
+		return sock;
+	*cookie = sock_cookie(sock);
+	close(sock);
+	return *cookie ? 0 : -ENOTSOCK;
+}
+
+int conn_msg_upload(struct app *app, int fd, enum toe_why why)
+{
+	uint64_t cookie;
+	int err = msg_cookie(app, fd, &cookie);
+
+	return err ? err : conn_upload(cookie, why);
+}
+
+int conn_msg_offload(struct app *app, int fd, enum toe_why *why)
+{
+	uint64_t cookie;
+	int err = msg_cookie(app, fd, &cookie);
+
+	*why = TOE_WHY_NO_FD;
+	return err ? err : conn_offload(cookie, why);
+}
+
+void conn_app_gone(struct app *app)
+{
+	struct conn *c, *next;
+
+	for (c = conn_next(NULL); c; c = next) {
+		next = conn_next(c);
+		if (c->app == app)
+			upload(c, TOE_WHY_APP_GONE);
+	}
+}
+
+static void relink_all(unsigned int nic)
+{
+	struct conn *c, *next;
+
+	for (c = conn_next(NULL); c; c = next) {
+		next = conn_next(c);
+		if (c->nic == nic && mig_relink(c))
+			upload(c, TOE_WHY_LINK);
+	}
+}
+
+void conn_link_event(unsigned int nic, int kind)
+{
+	if (kind == NIC_EV_NEIGH || kind == NIC_EV_ROUTE)
+		relink_all(nic);
+	else
+		conn_upload_all(nic, TOE_WHY_LINK);
+}

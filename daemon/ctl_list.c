@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "conn.h"
+#include "ctl.h"
+#include "ctl_select.h"
+#include "engine.h"
+#include "nic.h"
+
+static const char *const whys[] = {
+#define X(sym, text) text,
+	TOE_WHYS(X)
+#undef X
+};
+
+static const char *const paths[] = {
+	[TOE_KERNEL] = "kernel", [TOE_HOLD] = "moving", [TOE_HW] = "hardware",
+};
+
+static void endpoint(struct json_object *o, const char *key, const struct toe_flow *flow,
+		     const __be32 addr[4], __be16 port)
+{
+	char ip[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
+
+	if (flow->family == AF_INET) {
+		inet_ntop(AF_INET, &addr[3], ip, sizeof(ip));
+		snprintf(text, sizeof(text), "%s:%u", ip, ntohs(port));
+	} else {
+		inet_ntop(AF_INET6, addr, ip, sizeof(ip));
+		snprintf(text, sizeof(text), "[%s]:%u", ip, ntohs(port));
+	}
+	ctl_add_str(o, key, text);
+}
+
+/* A threshold that was never set and a minimum of no samples are all ones. */
+static void add_known(struct json_object *o, const char *key, uint32_t value)
+{
+	if (value == ~0U)
+		json_object_object_add(o, key, NULL);
+	else
+		ctl_add_int(o, key, value);
+}
+
+static void add_owner(struct json_object *o, const struct hw_conn *conn, struct app *app, int fd)
+{
+	enum toe_why why = TOE_WHY_NO_LIB;
+
+	ctl_add_int(o, "pid", app ? app->pid : 0);
+	ctl_add_str(o, "comm", app ? app->comm : NULL);
+	ctl_add_int(o, "fd", fd);
+	if (conn->state != TOE_KERNEL) {
+		ctl_add_str(o, "why", NULL);
+		return;
+	}
+	if (app)
+		why = app->sonodes[fd].why;
+	ctl_add_str(o, "why", why < TOE_NR_WHYS ? whys[why] : "?");
+}
+
+static void add_traffic(struct json_object *o, const struct hw_conn *conn)
+{
+	const struct hw_clock *k = &engine.clock[conn->hw_connid % TOE_MAX_CONNS];
+	bool hw = conn->state != TOE_KERNEL && conn->hw_connid;
+
+	ctl_add_int(o, "rx_bytes", hw ? (int64_t)k->rx_bytes : 0);
+	ctl_add_int(o, "tx_bytes", hw ? (int64_t)k->tx_bytes : 0);
+	ctl_add_int(o, "rx_segs", hw ? k->rx_segs : 0);
+	ctl_add_int(o, "tx_segs", hw ? k->tx_segs : 0);
+	ctl_add_int(o, "rtx_segs", hw ? k->rtx_segs : 0);
+}
+
+static struct json_object *entry(const struct toe_flow *flow, const struct hw_conn *conn,
+				 struct app *app, int fd)
+{
+	struct json_object *o = json_object_new_object();
+	struct nic *nic = conn->state == TOE_KERNEL ? NULL : nic_get(conn->nic);
+	char id[24];
+
+	if (conn->hw_connid)
+		snprintf(id, sizeof(id), "%u", conn->hw_connid);
+	else
+		snprintf(id, sizeof(id), "c%llu", (unsigned long long)conn->cookie);
+	ctl_add_str(o, "id", id);
+	ctl_add_int(o, "hw_connid", conn->hw_connid);
+	ctl_add_int(o, "gen", conn->gen);
+	ctl_add_int(o, "cookie", (int64_t)conn->cookie);
+	ctl_add_str(o, "path", conn->state <= TOE_HW ? paths[conn->state] : "?");
+	add_owner(o, conn, app, fd);
+	endpoint(o, "local", flow, flow->laddr, flow->lport);
+	endpoint(o, "remote", flow, flow->raddr, flow->rport);
+	ctl_add_int(o, "net", flow->net);
+	ctl_add_str(o, "interface", nic ? nic->name : NULL);
+	add_traffic(o, conn);
+	ctl_add_int(o, "rtt_us", conn->min.srtt_us);
+	ctl_add_int(o, "cwnd", conn->min.cwnd);
+	return o;
+}
+
+struct list {
+	struct ctl_select select;
+	struct json_object *array;
+	bool whole;		/* all there is, not a line */
+};
+
+static void mac(struct json_object *o, const char *key, const __u8 m[6])
+{
+	char text[18];
+
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+	ctl_add_str(o, key, text);
+}
+
+/* Sequence numbers, windows, options: MIN_TCP_T. */
+static void add_min_tcp(struct json_object *o, const struct min_tcp *m)
+{
+	const struct {
+		const char *key;
+		uint32_t value;
+	} fields[] = {
+		{ "snd_una", m->snd_una }, { "snd_nxt", m->snd_nxt }, { "snd_wnd", m->snd_wnd },
+		{ "snd_max_wnd", m->snd_max_wnd }, { "rcv_nxt", m->rcv_nxt }, { "rcv_adv", m->rcv_adv },
+		{ "last_ack", m->last_ack }, { "ts_recent", m->ts_recent }, { "ts_off", m->ts_off },
+		{ "rttvar_us", m->rttvar_us }, { "snd_mss", m->snd_mss }, { "rcv_mss", m->rcv_mss },
+		{ "snd_wscale", m->snd_wscale }, { "rcv_wscale", m->rcv_wscale },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		ctl_add_int(o, fields[i].key, fields[i].value);
+	add_known(o, "min_rtt_us", m->min_rtt_us);
+	add_known(o, "ssthresh", m->ssthresh);
+	ctl_add_bool(o, "timestamps", m->opts & TOE_OPT_TS);
+	ctl_add_bool(o, "sack", m->opts & TOE_OPT_SACK);
+	ctl_add_bool(o, "window_scale", m->opts & TOE_OPT_WSCALE);
+	ctl_add_bool(o, "ecn", m->opts & TOE_OPT_ECN);
+}
+
+static void add_ring(struct json_object *o, const char *key, struct toe_ring_ref ref)
+{
+	struct json_object *r = json_object_new_object();
+
+	ctl_add_int(r, "slab", ref.slab);
+	ctl_add_int(r, "chunk", ref.chunk);
+	ctl_add_int(r, "bytes", (int64_t)TOE_CHUNK_DATA << ref.order);
+	json_object_object_add(o, key, r);
+}
+
+static void add_whole(struct json_object *o, const struct hw_conn *conn)
+{
+	static const char *const ca[] = { "open", "recovery", "loss" };
+	struct conn *c = conn_by_id(conn->hw_connid);
+
+	add_min_tcp(o, &conn->min);
+	if (conn->state == TOE_KERNEL)
+		return;
+	mac(o, "dst_mac", conn->dst_mac);
+	mac(o, "src_mac", conn->src_mac);
+	add_ring(o, "rx_ring", conn->rx);
+	add_ring(o, "tx_ring", conn->tx);
+	ctl_add_int(o, "qp", conn->qp);
+	ctl_add_int(o, "app", conn->app);
+	ctl_add_int(o, "ttl", conn->ttl);
+	ctl_add_int(o, "tos", conn->tos);
+	ctl_add_int(o, "nr_held", conn->nr_held);
+	ctl_add_int(o, "nr_ooo", conn->nr_ooo);
+	ctl_add_int(o, "dupacks", conn->dupacks);
+	ctl_add_str(o, "ca_state", conn->ca_state < 3 ? ca[conn->ca_state] : "?");
+	ctl_add_int(o, "backoff", conn->backoff);
+	ctl_add_int(o, "last_hold_us", c ? (int64_t)(c->hold_ns / 1000) : 0);
+}
+
+static int visit(const struct toe_flow *flow, const struct hw_conn *conn, void *arg)
+{
+	struct list *l = arg;
+	struct json_object *o;
+	struct app *app;
+	int fd;
+
+	if (!ctl_select_match(&l->select, flow, conn, &app, &fd))
+		return 0;
+	o = entry(flow, conn, app, fd);
+	if (l->whole)
+		add_whole(o, conn);
+	json_object_array_add(l->array, o);
+	return 0;
+}
+
+/* In the order the connections were made. */
+static int by_cookie(const void *a, const void *b)
+{
+	struct json_object *x, *y;
+	int64_t cx, cy;
+
+	json_object_object_get_ex(*(struct json_object *const *)a, "cookie", &x);
+	json_object_object_get_ex(*(struct json_object *const *)b, "cookie", &y);
+	cx = json_object_get_int64(x);
+	cy = json_object_get_int64(y);
+	return cx < cy ? -1 : cx > cy;
+}
+
+static struct json_object *list(struct list *l)
+{
+	struct json_object *o;
+	int err;
+
+	l->array = json_object_new_array();
+	err = engine_walk(visit, l);
+	if (err) {
+		json_object_put(l->array);
+		return ctl_error(err, "cannot read hw_conn_t: %s", strerror(-err));
+	}
+	json_object_array_sort(l->array, by_cookie);
+	o = ctl_ok();
+	json_object_object_add(o, "connections", l->array);
+	return o;
+}
+
+struct json_object *ctl_list(struct ctl_client *client, struct json_object *req)
+{
+	struct list l = { .whole = false };
+	struct json_object *error;
+
+	(void)client;
+	json_object_object_add(req, "all", json_object_new_boolean(true));
+	error = ctl_select_parse(req, &l.select);
+	return error ? error : list(&l);
+}
+
+struct json_object *ctl_show(struct ctl_client *client, struct json_object *req)
+{
+	struct list l = { .whole = true };
+	struct json_object *o, *error;
+
+	(void)client;
+	error = ctl_select_parse(req, &l.select);
+	if (error)
+		return error;
+	o = list(&l);
+	if (l.array && !json_object_array_length(l.array)) {
+		json_object_put(o);
+		return ctl_error(ENOENT, "no such connection");
+	}
+	return o;
+}

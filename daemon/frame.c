@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <linux/if_ether.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include "frame.h"
+
+uint32_t frame_sum(uint32_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint64_t s = sum;
+	uint16_t w;
+
+	for (; len >= 2; len -= 2, p += 2) {
+		memcpy(&w, p, 2);
+		s += w;
+	}
+	if (len) {
+		w = 0;
+		memcpy(&w, p, 1);
+		s += w;
+	}
+	while (s >> 32)
+		s = (s & 0xffffffff) + (s >> 32);
+	return (uint32_t)s;
+}
+
+uint16_t frame_fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+static uint8_t *put_ip4(const struct hw_conn *e, uint8_t *p, size_t tcp_len)
+{
+	struct iphdr ip = {
+		.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
+		.tot_len = htons((uint16_t)(sizeof(ip) + tcp_len)), .frag_off = htons(IP_DF),
+		.saddr = e->min.flow.raddr[3], .daddr = e->min.flow.laddr[3],
+	};
+
+	ip.check = (uint16_t)~frame_fold(frame_sum(0, &ip, sizeof(ip)));
+	memcpy(p, &ip, sizeof(ip));
+	return p + sizeof(ip);
+}
+
+static uint8_t *put_ip6(const struct hw_conn *e, uint8_t *p, size_t tcp_len)
+{
+	struct ip6_hdr ip = { .ip6_flow = htonl(6U << 28), .ip6_plen = htons((uint16_t)tcp_len),
+			      .ip6_nxt = IPPROTO_TCP, .ip6_hlim = 64 };
+
+	memcpy(&ip.ip6_src, e->min.flow.raddr, 16);
+	memcpy(&ip.ip6_dst, e->min.flow.laddr, 16);
+	memcpy(p, &ip, sizeof(ip));
+	return p + sizeof(ip);
+}
+
+static uint32_t pseudo_sum(const struct toe_flow *f, size_t tcp_len)
+{
+	int words = f->family == AF_INET ? 1 : 4;
+	uint32_t sum = frame_sum(0, &f->laddr[4 - words], 4 * (size_t)words);
+
+	sum = frame_sum(sum, &f->raddr[4 - words], 4 * (size_t)words);
+	return sum + htons((uint16_t)tcp_len) + htons(IPPROTO_TCP);
+}
+
+size_t frame_peer_ack(const struct hw_conn *e, uint8_t frame[FRAME_ACK_MAX])
+{
+	const struct min_tcp *min = &e->min;
+	int ts = min->opts & TOE_OPT_TS;
+	uint32_t wnd = min->snd_wnd >> min->snd_wscale;
+	size_t tcp_len = sizeof(struct tcphdr) + (ts ? 12 : 0);
+	struct ethhdr eth = { .h_proto = htons(min->flow.family == AF_INET ? ETH_P_IP : ETH_P_IPV6) };
+	struct tcphdr th = {
+		.source = min->flow.rport, .dest = min->flow.lport,
+		.seq = htonl(min->rcv_nxt), .ack_seq = htonl(min->snd_una), .ack = 1,
+		.doff = (uint16_t)(tcp_len / 4), .window = htons(wnd > 65535 ? 65535 : (uint16_t)wnd),
+	};
+	uint32_t opts[3] = { htonl(0x0101080a), htonl(min->ts_recent), 0 };
+	uint8_t *p = frame + sizeof(eth);
+
+	memcpy(eth.h_dest, e->src_mac, 6);
+	memcpy(eth.h_source, e->dst_mac, 6);
+	memcpy(frame, &eth, sizeof(eth));
+	p = min->flow.family == AF_INET ? put_ip4(e, p, tcp_len) : put_ip6(e, p, tcp_len);
+	memcpy(p, &th, sizeof(th));
+	memcpy(p + sizeof(th), opts, tcp_len - sizeof(th));
+	th.check = (uint16_t)~frame_fold(frame_sum(pseudo_sum(&min->flow, tcp_len), p, tcp_len));
+	memcpy(p + offsetof(struct tcphdr, check), &th.check, 2);
+	return (size_t)(p - frame) + tcp_len;
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <linux/filter.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include "ksock.h"
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#ifndef TCP_REPAIR_OFF_NO_WP
+#define TCP_REPAIR_OFF_NO_WP -1
+#endif
+#define TCP_STATE_ESTABLISHED 1
+
+enum { NO_QUEUE, RECV_QUEUE, SEND_QUEUE };
+enum { OPT_MSS = 2, OPT_WSCALE = 3, OPT_SACK = 4, OPT_TIMESTAMP = 8 };	/* option kinds */
+
+static int set_int(int sock, int level, int opt, int val)
+{
+	return setsockopt(sock, level, opt, &val, sizeof(val)) ? -errno : 0;
+}
+
+static int get_int(int sock, int level, int opt, int *val)
+{
+	socklen_t len = sizeof(*val);
+
+	return getsockopt(sock, level, opt, val, &len) ? -errno : 0;
+}
+
+static int refuse(enum toe_why *why, enum toe_why reason)
+{
+	*why = reason;
+	return -EOPNOTSUPP;
+}
+
+int ksock_eligible(int sock, enum toe_why *why)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	char ulp[16] = "";
+	int proto = 0;
+
+	if (get_int(sock, SOL_SOCKET, SO_PROTOCOL, &proto) || proto != IPPROTO_TCP)
+		return refuse(why, TOE_WHY_MPTCP);
+	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) ||
+	    info.tcpi_state != TCP_STATE_ESTABLISHED)
+		return refuse(why, TOE_WHY_NOT_ESTAB);
+	len = sizeof(ulp);
+	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
+		return refuse(why, TOE_WHY_ULP);
+	len = 0;	/* with length 0 the kernel answers with the number of instructions */
+	if (!getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) && len)
+		return refuse(why, TOE_WHY_FILTER);
+	return 0;
+}
+
+uint8_t ksock_flags(int sock)
+{
+	uint8_t flags = 0;
+	int val = 0;
+
+	if (!get_int(sock, SOL_SOCKET, SO_KEEPALIVE, &val) && val)
+		flags |= TOE_SK_KEEPALIVE;
+	val = 0;
+	if (!get_int(sock, SOL_SOCKET, SO_REUSEADDR, &val) && val)
+		flags |= TOE_SK_REUSEADDR;
+	return flags;
+}
+
+int ksock_repair_on(int sock)
+{
+	return set_int(sock, IPPROTO_TCP, TCP_REPAIR, 1);
+}
+
+int ksock_repair_off(int sock)
+{
+	return set_int(sock, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+}
+
+int ksock_deafen(int sock)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog prog = { .len = 1, .filter = &drop };
+
+	return setsockopt(sock, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
+}
+
+int ksock_hear(int sock)
+{
+	int err = set_int(sock, SOL_SOCKET, SO_DETACH_FILTER, 0);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+static int select_queue(int sock, int queue)
+{
+	return set_int(sock, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
+}
+
+static int queue_seq(int sock, int queue, uint32_t *seq)
+{
+	int val, err = select_queue(sock, queue);
+
+	if (!err)
+		err = get_int(sock, IPPROTO_TCP, TCP_QUEUE_SEQ, &val);
+	if (!err)
+		*seq = (uint32_t)val;
+	return err;
+}
+
+/* With no queue selected a stray call of the application fails instead of entering a queue, so the
+ * lengths, read last, tell whether anything got in while a queue was selected. */
+int ksock_read_seqs(int sock, struct ksock_seqs *out)
+{
+	int err, inq = 0, outq = 0;
+
+	err = queue_seq(sock, SEND_QUEUE, &out->write_seq);
+	if (!err)
+		err = queue_seq(sock, RECV_QUEUE, &out->rcv_nxt);
+	if (!err)
+		err = select_queue(sock, NO_QUEUE);
+	if (!err && (ioctl(sock, SIOCINQ, &inq) || ioctl(sock, SIOCOUTQ, &outq)))
+		err = -errno;
+	out->snd_una = out->write_seq - (uint32_t)outq;
+	out->copied_seq = out->rcv_nxt - (uint32_t)inq;
+	return err;
+}
+
+int ksock_rcv_edge(int sock, uint32_t *edge)
+{
+	struct tcp_repair_window win;
+	socklen_t len = sizeof(win);
+
+	if (getsockopt(sock, IPPROTO_TCP, TCP_REPAIR_WINDOW, &win, &len))
+		return -errno;
+	*edge = win.rcv_wup + win.rcv_wnd;
+	return 0;
+}
+
+static ssize_t peek(int sock, int queue, struct iovec *iov, int nr_iov)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)nr_iov };
+	ssize_t n = select_queue(sock, queue);
+
+	if (n)
+		return n;
+	n = recvmsg(sock, &msg, MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		n = errno == EAGAIN ? 0 : -errno;
+	select_queue(sock, NO_QUEUE);
+	return n;
+}
+
+ssize_t ksock_peek_rcv(int sock, struct iovec *iov, int nr_iov)
+{
+	return peek(sock, RECV_QUEUE, iov, nr_iov);
+}
+
+ssize_t ksock_peek_snd(int sock, void *buf, size_t size)
+{
+	struct iovec iov = { buf, size };
+
+	return peek(sock, SEND_QUEUE, &iov, 1);
+}
+
+struct names {
+	struct sockaddr_storage local, peer;
+	socklen_t local_len, peer_len;
+};
+
+static int get_names(int sock, struct names *n)
+{
+	n->local_len = sizeof(n->local);
+	n->peer_len = sizeof(n->peer);
+	if (getsockname(sock, (struct sockaddr *)&n->local, &n->local_len) ||
+	    getpeername(sock, (struct sockaddr *)&n->peer, &n->peer_len))
+		return -errno;
+	return 0;
+}
+
+static int set_seq(int sock, int queue, uint32_t seq)
+{
+	int err = select_queue(sock, queue);
+
+	return err ? err : set_int(sock, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)seq);
+}
+
+/* Disconnect and connect again in repair mode: nothing goes out. mss: 0 or what TCP_MAXSEG is to say
+ * during the connect, else the send MSS would stick at 524. The socket is closed for some 20 us. */
+static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t rcv_seq, int mss)
+{
+	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	int err, soerr;
+
+	if (connect(sock, &unspec, sizeof(unspec)))
+		return -errno;
+	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);	/* tcp_disconnect() left ECONNABORTED */
+	err = set_seq(sock, SEND_QUEUE, snd_seq);
+	if (!err)
+		err = set_seq(sock, RECV_QUEUE, rcv_seq);
+	if (!err)
+		err = select_queue(sock, NO_QUEUE);
+	if (!err && mss)
+		err = set_int(sock, IPPROTO_TCP, TCP_MAXSEG, mss);
+	/* EINVAL: still bound. An accepted socket has lost its port, though getsockname() shows it. */
+	if (!err && bind(sock, (const struct sockaddr *)&n->local, n->local_len) && errno != EINVAL)
+		err = -errno;
+	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))
+		err = -errno;
+	return err;
+}
+
+int ksock_park(int sock, const struct ksock_seqs *seqs)
+{
+	struct names names;
+	int err = get_names(sock, &names);
+
+	if (!err)
+		err = reconnect(sock, &names, seqs->write_seq, seqs->rcv_nxt, 0);
+	if (!err)
+		err = set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 0);
+	return err;
+}
+
+static int restore_options(int sock, const struct min_tcp *min, int mss_clamp)
+{
+	struct tcp_repair_opt opts[4];
+	int nr = 0;
+
+	opts[nr++] = (struct tcp_repair_opt){ OPT_MSS, (__u32)mss_clamp };
+	if (min->opts & TOE_OPT_WSCALE)
+		opts[nr++] = (struct tcp_repair_opt){ OPT_WSCALE,
+			min->snd_wscale | (__u32)min->rcv_wscale << 16 };
+	if (min->opts & TOE_OPT_SACK)
+		opts[nr++] = (struct tcp_repair_opt){ OPT_SACK, 0 };
+	if (min->opts & TOE_OPT_TS)
+		opts[nr++] = (struct tcp_repair_opt){ OPT_TIMESTAMP, 0 };
+	return setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_OPTIONS, opts,
+			  (socklen_t)nr * sizeof(opts[0])) ? -errno : 0;
+}
+
+/* The value may not go backwards (the peer's PAWS); its lowest bit is a flag of the kernel (6.7). */
+static int restore_timestamp(int sock, const struct min_tcp *min)
+{
+	struct timespec now;
+	uint32_t ts;
+
+	if (!(min->opts & TOE_OPT_TS))
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ts = (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000) + min->ts_off;
+	return set_int(sock, IPPROTO_TCP, TCP_TIMESTAMP, (int)((ts + 1) & ~1U));
+}
+
+static int restore_window(int sock, const struct min_tcp *min)
+{
+	struct tcp_repair_window win = {
+		.snd_wl1 = min->snd_wl1,
+		.snd_wnd = min->snd_wnd,
+		.max_window = min->snd_max_wnd > min->snd_wnd ? min->snd_max_wnd : min->snd_wnd,
+		.rcv_wnd = min->rcv_adv - min->last_ack,
+		.rcv_wup = min->last_ack,
+	};
+
+	return setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_WINDOW, &win, sizeof(win)) ? -errno : 0;
+}
+
+static size_t iov_total(const struct iovec *iov, int nr)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < nr; i++)
+		total += iov[i].iov_len;
+	return total;
+}
+
+/* Room in a buffer for bytes that were accepted elsewhere. Forcing the size locks autotuning; the
+ * lock is put back as it was. */
+static void make_room(int sock, int get_opt, int force_opt, size_t bytes)
+{
+	int size = 0, lock = 0;
+
+	if (!bytes || get_int(sock, SOL_SOCKET, get_opt, &size) || (size_t)size >= 4 * bytes)
+		return;
+	get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
+	set_int(sock, SOL_SOCKET, force_opt, (int)(2 * bytes));	/* the kernel doubles it */
+	set_int(sock, SOL_SOCKET, SO_BUF_LOCK, lock);
+}
+
+/* Into the selected queue, in pieces that get smaller when memory is short. */
+static int fill(int sock, const struct iovec *iov, int nr)
+{
+	for (int i = 0; i < nr; i++) {
+		const char *p = iov[i].iov_base;
+		size_t left = iov[i].iov_len, piece = 65536;
+
+		while (left) {
+			ssize_t n = send(sock, p, left < piece ? left : piece,
+					 MSG_DONTWAIT | MSG_NOSIGNAL);
+			if (n > 0) {
+				p += n;
+				left -= (size_t)n;
+			} else if ((errno == ENOMEM || errno == EAGAIN) && piece > 1024) {
+				piece /= 2;
+			} else {
+				return -errno;
+			}
+		}
+	}
+	return 0;
+}
+
+static int restore_queue(int sock, int queue, const struct iovec *iov, int nr)
+{
+	int err = 0;
+
+	if (!iov_total(iov, nr))
+		return 0;
+	err = select_queue(sock, queue);
+	if (!err)
+		err = fill(sock, iov, nr);
+	select_queue(sock, NO_QUEUE);
+	return err;
+}
+
+int ksock_unpark(int sock, const struct ksock_image *im)
+{
+	const struct min_tcp *min = &im->min;
+	int mss_clamp = min->snd_mss + (min->opts & TOE_OPT_TS ? 12 : 0);
+	struct names names;
+	int err = get_names(sock, &names), soerr;
+
+	if (!err)
+		err = reconnect(sock, &names, min->snd_una, im->rx_read, mss_clamp);
+	if (!err)
+		err = restore_options(sock, min, mss_clamp);
+	if (!err)
+		err = restore_timestamp(sock, min);
+	if (err)
+		return err;
+	make_room(sock, SO_RCVBUF, SO_RCVBUFFORCE, iov_total(im->unread, im->nr_unread));
+	make_room(sock, SO_SNDBUF, SO_SNDBUFFORCE, iov_total(im->unacked, im->nr_unacked) +
+		  iov_total(im->unsent, im->nr_unsent));
+	err = restore_queue(sock, RECV_QUEUE, im->unread, im->nr_unread);
+	if (!err)
+		err = restore_queue(sock, SEND_QUEUE, im->unacked, im->nr_unacked);
+	if (!err)
+		err = restore_window(sock, min);
+	if (!err)
+		err = ksock_hear(sock);
+	if (!err)
+		err = ksock_repair_off(sock);
+	if (err)
+		return err;
+	set_int(sock, IPPROTO_TCP, TCP_MAXSEG, 0);
+	if (im->sk_flags & TOE_SK_REUSEADDR)
+		set_int(sock, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (im->sk_flags & TOE_SK_KEEPALIVE)
+		set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 1);
+	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
+	return 0;
+}
+
+int ksock_send_rest(int sock, const struct ksock_image *im)
+{
+	return fill(sock, im->unsent, im->nr_unsent);
+}

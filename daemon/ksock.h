@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * CONN_T: the kernel's TCP socket, taken apart and put together again in repair mode.
+ *
+ * A parked socket is ESTABLISHED, in repair mode (calls of the application fail: recv EPERM, send
+ * EINVAL), deaf (a socket filter drops every frame), with empty queues and no timers. Kernel source:
+ * net/ipv4/tcp.c tcp_disconnect(), do_tcp_setsockopt(), tcp_send_rcvq(); tcp_output.c tcp_connect().
+ */
+#ifndef KSOCK_H
+#define KSOCK_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "toe/hw_conn.h"
+#include "toe/maps.h"
+
+struct ksock_seqs {		/* read in repair mode */
+	uint32_t snd_una;
+	uint32_t write_seq;
+	uint32_t rcv_nxt;
+	uint32_t copied_seq;
+};
+
+/* 0, or -EOPNOTSUPP with the reason. */
+int ksock_eligible(int sock, enum toe_why *why);
+
+/* Bits of enum toe_sk_flag that are set on the socket. */
+uint8_t ksock_flags(int sock);
+
+int ksock_repair_on(int sock);
+int ksock_repair_off(int sock);		/* sends nothing */
+int ksock_deafen(int sock);
+int ksock_hear(int sock);
+
+int ksock_read_seqs(int sock, struct ksock_seqs *out);
+/* Right edge of the advertised window and the last acknowledgement sent. */
+int ksock_rcv_edge(int sock, uint32_t *edge);
+
+/* Copy the whole receive queue / send queue out, in repair mode. Returns bytes or -errno. */
+ssize_t ksock_peek_rcv(int sock, struct iovec *iov, int nr_iov);
+ssize_t ksock_peek_snd(int sock, void *buf, size_t size);
+
+/* Disconnect (the sockops program captures MIN_TCP_T now) and rebuild empty. Repair mode and
+ * filter stay on. */
+int ksock_park(int sock, const struct ksock_seqs *seqs);
+
+struct ksock_image {		/* what a rebuilt socket is to contain */
+	struct min_tcp min;
+	uint8_t sk_flags;
+	uint32_t rx_read;	/* first unread byte; unread holds [rx_read, rcv_nxt) */
+	struct iovec *unread;
+	int nr_unread;
+	struct iovec *unacked;	/* [snd_una, snd_nxt) */
+	int nr_unacked;
+	struct iovec *unsent;	/* behind them */
+	int nr_unsent;
+};
+
+/* Rebuild a parked socket to go on from image. It hears and has left repair mode afterwards.
+ * The unsent bytes are for ksock_send_rest(), once held frames were replayed. */
+int ksock_unpark(int sock, const struct ksock_image *image);
+int ksock_send_rest(int sock, const struct ksock_image *image);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include "neigh.h"
+#include "net.h"
+
+#define NEIGH_MAX	8192	/* beyond this, every lookup asks the kernel */
+
+struct neigh_key {
+	uint32_t net;
+	int32_t ifindex;
+	uint32_t family;
+	uint8_t addr[16];
+};
+
+struct neigh {
+	struct neigh_key key;
+	struct net *net;
+	struct nl_neigh n;
+	UT_hash_handle hh;
+};
+
+static struct neigh *hops;
+
+static struct neigh *find(struct net *net, const struct nl_neigh *n)
+{
+	struct neigh_key key = { .net = net->number, .ifindex = n->ifindex, .family = n->family };
+	struct neigh *e;
+
+	memcpy(key.addr, n->addr, sizeof(key.addr));
+	HASH_FIND(hh, hops, &key, sizeof(key), e);
+	return e;
+}
+
+static void remember(struct net *net, const struct nl_neigh *n)
+{
+	struct neigh *e;
+
+	if (HASH_COUNT(hops) >= NEIGH_MAX)
+		return;
+	e = calloc(1, sizeof(*e));
+	if (!e)
+		return;
+	e->key = (struct neigh_key){ .net = net->number, .ifindex = n->ifindex, .family = n->family };
+	memcpy(e->key.addr, n->addr, sizeof(e->key.addr));
+	e->net = net;
+	e->n = *n;
+	HASH_ADD(hh, hops, key, sizeof(e->key), e);
+}
+
+int neigh_lookup(struct net *net, const struct nl_hop *hop, uint8_t mac[6])
+{
+	struct nl_neigh n = { .ifindex = hop->ifindex, .family = hop->family };
+	struct neigh *e;
+
+	memcpy(n.addr, hop->addr, sizeof(n.addr));
+	e = find(net, &n);
+	if (e && nl_neigh_valid(&e->n)) {
+		memcpy(mac, e->n.mac, 6);
+		return 0;
+	}
+	if (nl_neigh_get(net->ask, &n) || !nl_neigh_valid(&n)) {
+		nl_neigh_use(net->ask, &n);
+		/* a device without link addresses answers at once */
+		if (nl_neigh_get(net->ask, &n) || !nl_neigh_valid(&n))
+			return -EHOSTUNREACH;
+	}
+	if (e)
+		e->n = n;
+	else
+		remember(net, &n);
+	memcpy(mac, n.mac, 6);
+	return 0;
+}
+
+/* The kernel forgets idle neighbours: that alone says nothing about the address we have. */
+bool neigh_update(struct net *net, const struct nl_neigh *n, bool deleted)
+{
+	struct neigh *e = find(net, n);
+	bool failed = n->state & NUD_FAILED;
+
+	if (!e || deleted || (!nl_neigh_valid(n) && !failed))
+		return false;
+	if (failed) {
+		e->n.state = n->state;
+		return true;
+	}
+	e->n.state = n->state;
+	if (!memcmp(e->n.mac, n->mac, 6))
+		return false;
+	memcpy(e->n.mac, n->mac, 6);
+	return true;
+}
+
+void neigh_use_all(void)
+{
+	struct neigh *e, *tmp;
+
+	HASH_ITER(hh, hops, e, tmp)
+		nl_neigh_use(e->net->ask, &e->n);
+}
+
+void neigh_forget(struct net *net)
+{
+	struct neigh *e, *tmp;
+
+	HASH_ITER(hh, hops, e, tmp) {
+		if (net && e->net != net)
+			continue;
+		HASH_DEL(hops, e);
+		free(e);
+	}
+}

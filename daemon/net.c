@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "log.h"
+#include "loop.h"
+#include "neigh.h"
+#include "net.h"
+#include "netns.h"
+#include "nic.h"
+
+#define NL_BUF		32768	/* one datagram of the kernel's */
+#define NET_TURN	64	/* datagrams handled before others have their turn */
+
+static struct net *nets;
+
+struct net *net_by_cookie(uint64_t cookie)
+{
+	struct net *n = nets;
+
+	while (n && n->cookie != cookie)
+		n = n->next;
+	return n;
+}
+
+struct net *net_by_number(unsigned int number)
+{
+	struct net *n = nets;
+
+	while (n && n->number != number)
+		n = n->next;
+	return n;
+}
+
+static unsigned int free_number(void)
+{
+	unsigned int number = 1;
+
+	while (net_by_number(number))
+		number++;
+	return number;
+}
+
+/* ---- notifications ---- */
+
+static int hear_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct net *net = arg;
+	struct nl_neigh neigh;
+	struct nl_link link;
+
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		if (!nl_link_parse(nlh, &link))
+			nic_link_changed(net->number, &link, nlh->nlmsg_type == RTM_DELLINK);
+		break;
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		if (!nl_neigh_parse(nlh, &neigh) &&
+		    neigh_update(net, &neigh, nlh->nlmsg_type == RTM_DELNEIGH))
+			nic_changed(net->number, neigh.ifindex, NIC_EV_NEIGH);
+		break;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		nic_changed(net->number, 0, NIC_EV_ROUTE);
+		break;
+	}
+	return MNL_CB_OK;
+}
+
+/* What was said is lost: look at everything again. */
+static void hear_resync(struct net *net)
+{
+	log_warn("network namespace %u: notifications lost, looking at all links again", net->number);
+	neigh_forget(net);
+	nic_refresh(net->number);
+	nic_changed(net->number, 0, NIC_EV_ROUTE);
+}
+
+static int hear(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	static char buf[NL_BUF];
+	struct net *net = arg;
+	ssize_t n = 0;
+	int turn;
+
+	(void)source;
+	(void)events;
+	for (turn = 0; turn < NET_TURN; turn++) {
+		n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n <= 0)
+			break;
+		mnl_cb_run(buf, (size_t)n, 0, 0, hear_cb, net);
+	}
+	if (n < 0 && errno == ENOBUFS)
+		hear_resync(net);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void net_close(struct net *net)
+{
+	sd_event_source_disable_unref(net->source);
+	if (net->hear)
+		mnl_socket_close(net->hear);
+	if (net->ask)
+		mnl_socket_close(net->ask);
+	if (net->fd >= 0)
+		close(net->fd);
+	free(net);
+}
+
+static int net_sockets(struct net *net)
+{
+	unsigned int groups = RTMGRP_LINK | RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
+			      RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+	int err = netns_enter(net->fd);
+
+	if (err)
+		return err;
+	net->ask = nl_open(0);
+	net->hear = net->ask ? nl_open(groups) : NULL;
+	if (!net->hear)
+		err = -errno;
+	netns_leave();
+	return err ? err : sd_event_add_io(loop, &net->source, mnl_socket_get_fd(net->hear), EPOLLIN,
+					   hear, net);
+}
+
+int net_get(int netns_fd, unsigned int number, struct net **out)
+{
+	uint64_t cookie;
+	struct net *net;
+	int err = netns_cookie(netns_fd, &cookie);
+
+	if (err)
+		return err;
+	*out = net_by_cookie(cookie);
+	if (*out) {
+		(*out)->users++;
+		return 0;
+	}
+	net = calloc(1, sizeof(*net));
+	if (!net)
+		return -ENOMEM;
+	net->cookie = cookie;
+	net->number = number ? number : free_number();
+	net->users = 1;
+	net->fd = fcntl(netns_fd, F_DUPFD_CLOEXEC, 3);
+	err = net->fd < 0 ? -errno : net_sockets(net);
+	if (err) {
+		net_close(net);
+		return err;
+	}
+	net->next = nets;
+	nets = net;
+	*out = net;
+	return 0;
+}
+
+void net_put(struct net *net)
+{
+	struct net **p;
+
+	if (--net->users)
+		return;
+	for (p = &nets; *p; p = &(*p)->next) {
+		if (*p == net) {
+			*p = net->next;
+			break;
+		}
+	}
+	neigh_forget(net);
+	net_close(net);
+}

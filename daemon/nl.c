@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include "nl.h"
+
+#define NL_BUF		8192
+#define NUD_VALID	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
+
+struct mnl_socket *nl_open(unsigned int groups)
+{
+	const struct timeval patience = { .tv_sec = 2 };
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+
+	if (!nl)
+		return NULL;
+	setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (!mnl_socket_bind(nl, groups, MNL_SOCKET_AUTOPID))
+		return nl;
+	mnl_socket_close(nl);
+	return NULL;
+}
+
+/* One request, one answer or acknowledgement. */
+static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
+{
+	static unsigned int seq;
+	char buf[NL_BUF];
+	ssize_t n;
+	int ret;
+
+	nlh->nlmsg_seq = ++seq;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	do {
+		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		if (n < 0)
+			return -errno;
+		ret = mnl_cb_run(buf, (size_t)n, nlh->nlmsg_seq, mnl_socket_get_portid(nl), cb, arg);
+		/* EPROTO: the rest of an answer to an earlier request that timed out */
+	} while (ret < 0 && errno == EPROTO);
+	return ret < 0 ? -errno : 0;
+}
+
+/* ---- attributes ---- */
+
+struct nl_attrs {
+	const struct nlattr *tb[64];
+};
+
+static int nl_attr_cb(const struct nlattr *attr, void *arg)
+{
+	struct nl_attrs *a = arg;
+
+	if (mnl_attr_get_type(attr) < 64)
+		a->tb[mnl_attr_get_type(attr)] = attr;
+	return MNL_CB_OK;
+}
+
+static void nl_attrs(const struct nlmsghdr *nlh, unsigned int offset, struct nl_attrs *out)
+{
+	memset(out, 0, sizeof(*out));
+	mnl_attr_parse(nlh, offset, nl_attr_cb, out);
+}
+
+static void nl_nested(const struct nlattr *nest, struct nl_attrs *out)
+{
+	memset(out, 0, sizeof(*out));
+	mnl_attr_parse_nested(nest, nl_attr_cb, out);
+}
+
+static bool nl_addr(const struct nlattr *attr, uint8_t out[16])
+{
+	uint16_t len = attr ? mnl_attr_get_payload_len(attr) : 0;
+
+	if (len != 4 && len != 16)
+		return false;
+	memset(out, 0, 16);
+	memcpy(out, mnl_attr_get_payload(attr), len);
+	return true;
+}
+
+static unsigned int addr_len(uint8_t family)
+{
+	return family == AF_INET ? 4 : 16;
+}
+
+/* ---- routes ---- */
+
+static unsigned int route_mtu(const struct nlattr *metrics)
+{
+	struct nl_attrs m;
+
+	if (!metrics)
+		return 0;
+	nl_nested(metrics, &m);
+	return m.tb[RTAX_MTU] ? mnl_attr_get_u32(m.tb[RTAX_MTU]) : 0;
+}
+
+static int route_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+	struct nl_hop *out = arg;
+	const struct rtvia *via;
+	struct nl_attrs a;
+
+	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_type != RTN_UNICAST)
+		return MNL_CB_OK;
+	nl_attrs(nlh, sizeof(*rtm), &a);
+	if (!a.tb[RTA_OIF])
+		return MNL_CB_OK;
+	out->mtu = route_mtu(a.tb[RTA_METRICS]);
+	nl_addr(a.tb[RTA_GATEWAY], out->addr);
+	if (a.tb[RTA_VIA] && mnl_attr_get_payload_len(a.tb[RTA_VIA]) == sizeof(*via) + 16) {
+		via = mnl_attr_get_payload(a.tb[RTA_VIA]);
+		out->family = (uint8_t)via->rtvia_family;
+		memcpy(out->addr, via->rtvia_addr, 16);
+	}
+	out->ifindex = (int)mnl_attr_get_u32(a.tb[RTA_OIF]);
+	return MNL_CB_OK;
+}
+
+/* IPv4 addresses stand in the last word of a flow's (IPv4-mapped) addresses. */
+static const void *flow_addr(const struct toe_flow *flow, const __be32 addr[4])
+{
+	return flow->family == AF_INET ? &addr[3] : &addr[0];
+}
+
+int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *out)
+{
+	unsigned int len = addr_len((uint8_t)flow->family);
+	char buf[256];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rtm;
+	int err;
+
+	nlh->nlmsg_type = RTM_GETROUTE;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
+	rtm->rtm_family = (unsigned char)flow->family;
+	rtm->rtm_dst_len = rtm->rtm_src_len = (unsigned char)(len * 8);
+	mnl_attr_put(nlh, RTA_DST, len, flow_addr(flow, flow->raddr));
+	mnl_attr_put(nlh, RTA_SRC, len, flow_addr(flow, flow->laddr));
+	memset(out, 0, sizeof(*out));
+	out->family = (uint8_t)flow->family;
+	memcpy(out->addr, flow_addr(flow, flow->raddr), len);
+	err = nl_talk(nl, nlh, route_cb, out);
+	if (err)
+		return err;
+	return out->ifindex ? 0 : -ENETUNREACH;
+}
+
+/* ---- neighbours ---- */
+
+bool nl_neigh_valid(const struct nl_neigh *n)
+{
+	return n->state & NUD_VALID;
+}
+
+int nl_neigh_parse(const struct nlmsghdr *nlh, struct nl_neigh *out)
+{
+	const struct ndmsg *ndm = mnl_nlmsg_get_payload(nlh);
+	struct nl_attrs a;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ndm))
+		return -EINVAL;
+	memset(out, 0, sizeof(*out));
+	nl_attrs(nlh, sizeof(*ndm), &a);
+	if (!nl_addr(a.tb[NDA_DST], out->addr))
+		return -EINVAL;
+	out->ifindex = ndm->ndm_ifindex;
+	out->family = ndm->ndm_family;
+	out->state = ndm->ndm_state;
+	if (a.tb[NDA_LLADDR] && mnl_attr_get_payload_len(a.tb[NDA_LLADDR]) == 6)
+		memcpy(out->mac, mnl_attr_get_payload(a.tb[NDA_LLADDR]), 6);
+	else
+		out->state &= (uint16_t)~NUD_VALID;
+	return 0;
+}
+
+static int neigh_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	if (nlh->nlmsg_type == RTM_NEWNEIGH && !nl_neigh_parse(nlh, arg))
+		return MNL_CB_OK;
+	errno = EINVAL;
+	return MNL_CB_ERROR;
+}
+
+static struct nlmsghdr *neigh_request(char *buf, const struct nl_neigh *n, uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ndmsg *ndm;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	ndm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ndm));
+	ndm->ndm_family = n->family;
+	ndm->ndm_ifindex = n->ifindex;
+	mnl_attr_put(nlh, NDA_DST, addr_len(n->family), n->addr);
+	return nlh;
+}
+
+int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n)
+{
+	char buf[128];
+	struct nlmsghdr *nlh = neigh_request(buf, n, RTM_GETNEIGH, NLM_F_REQUEST);
+
+	return nl_talk(nl, nlh, neigh_cb, n);
+}
+
+int nl_neigh_use(struct mnl_socket *nl, const struct nl_neigh *n)
+{
+	char buf[128];
+	struct nlmsghdr *nlh = neigh_request(buf, n, RTM_NEWNEIGH, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK);
+	struct ndmsg *ndm = mnl_nlmsg_get_payload(nlh);
+
+	ndm->ndm_flags = NTF_USE;
+	return nl_talk(nl, nlh, NULL, NULL);
+}
+
+/* ---- links ---- */
+
+int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out)
+{
+	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	struct nl_attrs a, xdp;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifi) || ifi->ifi_family != AF_UNSPEC)
+		return -EINVAL;
+	memset(out, 0, sizeof(*out));
+	nl_attrs(nlh, sizeof(*ifi), &a);
+	out->ifindex = ifi->ifi_index;
+	out->flags = ifi->ifi_flags;
+	if (a.tb[IFLA_MTU])
+		out->mtu = mnl_attr_get_u32(a.tb[IFLA_MTU]);
+	if (a.tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(a.tb[IFLA_ADDRESS]) == 6)
+		memcpy(out->mac, mnl_attr_get_payload(a.tb[IFLA_ADDRESS]), 6);
+	if (!a.tb[IFLA_XDP])
+		return 0;
+	nl_nested(a.tb[IFLA_XDP], &xdp);
+	out->has_xdp = xdp.tb[IFLA_XDP_ATTACHED] != NULL;
+	if (xdp.tb[IFLA_XDP_PROG_ID])
+		out->xdp_id = mnl_attr_get_u32(xdp.tb[IFLA_XDP_PROG_ID]);
+	return 0;
+}
+
+int nl_link_delete(int ifindex)
+{
+	struct mnl_socket *nl = nl_open(0);
+	char buf[128];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifi;
+	int err;
+
+	if (!nl)
+		return -errno;
+	nlh->nlmsg_type = RTM_DELLINK;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi->ifi_index = ifindex;
+	err = nl_talk(nl, nlh, NULL, NULL);
+	mnl_socket_close(nl);
+	return err;
+}

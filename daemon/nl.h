@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Questions to the kernel by rtnetlink, answered at once. */
+#ifndef NL_H
+#define NL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "toe/hw_conn.h"
+
+struct mnl_socket;
+struct nlmsghdr;
+
+struct nl_hop {			/* where a flow leaves */
+	int ifindex;
+	uint8_t family;		/* of addr */
+	uint8_t addr[16];	/* next hop: gateway or the peer itself */
+	unsigned int mtu;	/* of the route; 0: the device's */
+};
+
+struct nl_neigh {
+	int ifindex;
+	uint8_t family;
+	uint8_t addr[16];
+	uint16_t state;		/* NUD_* */
+	uint8_t mac[6];		/* valid if state is one of NUD_VALID */
+};
+
+/* A socket in the network namespace the caller is in; groups: of RTNLGRP_*, as nl_pid-style bits. */
+struct mnl_socket *nl_open(unsigned int groups);
+
+/* 0; -ENETUNREACH: no unicast route. */
+int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *out);
+
+/* n: ifindex, family, addr in; state and mac out. -ENOENT: the kernel knows no such neighbour. */
+int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n);
+/* Make the kernel resolve or confirm a neighbour, as if it had something to send to it. */
+int nl_neigh_use(struct mnl_socket *nl, const struct nl_neigh *n);
+bool nl_neigh_valid(const struct nl_neigh *n);
+int nl_neigh_parse(const struct nlmsghdr *nlh, struct nl_neigh *out);
+
+struct nl_link {
+	int ifindex;
+	unsigned int flags;	/* IFF_* */
+	unsigned int mtu;
+	uint8_t mac[6];
+	bool has_xdp;		/* xdp_id was in the message */
+	uint32_t xdp_id;	/* program or dispatcher attached; 0: none */
+};
+int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out);
+
+/* Delete a device of the namespace the caller is in. */
+int nl_link_delete(int ifindex);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Slabs: ring memory shared by the engines, the daemon and one application. A slab is made ahead of
+ * time, because entering it in map slabs waits for an RCU grace period, belongs to one application
+ * for its whole life and is never handed to another.
+ */
+#ifndef SLAB_H
+#define SLAB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "toe/limits.h"
+
+#define SLAB_SIZE	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
+
+struct slab {
+	struct slab *next;	/* the owner's list */
+	uint16_t index;		/* in map slabs */
+	int fd;
+	char *mem;
+	uint64_t used[TOE_SLAB_CHUNKS / 64];
+	unsigned int nr_free;
+};
+
+/* Start anew: no entry of map slabs is in use. */
+int slab_init(void);
+void slab_exit(void);
+
+/* The spare slab if there is one, else a new one. -errno in errno if NULL. */
+struct slab *slab_new(void);
+void slab_delete(struct slab *slab);
+
+/* Make the spare slab if it was taken. Slow; call when nothing is urgent. */
+void slab_make_spare(void);
+bool slab_has_spare(void);
+
+/* A run of 2^order chunks, aligned to its length: first chunk or -ENOSPC. */
+int slab_take(struct slab *slab, unsigned int order);
+void slab_give(struct slab *slab, unsigned int chunk, unsigned int order);
+
+static inline char *slab_chunk(const struct slab *slab, unsigned int chunk)
+{
+	return slab->mem + (size_t)chunk * TOE_CHUNK_SIZE;
+}
+
+#endif

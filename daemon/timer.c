@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the engines leave to the daemon: retransmission (RFC 6298, RFC 6582), zero-window probes (RFC
+ * 9293 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that
+ * an engine asked for. hw_dirty names the connections to look at; one stays in `watch` while anything
+ * about it is pending.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "conn.h"
+#include "engine.h"
+#include "frame.h"
+#include "log.h"
+#include "qp.h"
+#include "rings.h"
+
+#define WORDS		(TOE_MAX_CONNS / 64)
+#define MS		1000000ULL
+#define DELACK_NS	(25 * MS)	/* with a tick of 5 ms: an ACK waits 30 ms, 40 at most */
+#define RTO_MIN_NS	(200 * MS)	/* as Linux's TCP_RTO_MIN, over the smoothed RTT */
+#define RTO_INIT_NS	(1000 * MS)	/* RFC 6298 2.1 */
+#define RTO_MAX_NS	(120000 * MS)
+#define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
+#define CORK_NS		(200 * MS)	/* Linux's limit for corked and Nagle-held bytes */
+#define MAX_BACKOFF	15		/* then the kernel's limits decide */
+
+static uint64_t watch[WORDS];
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static unsigned int hdr_len(const struct conn *c, const struct min_tcp *min)
+{
+	return TOE_HDR_LEN(c->flow.family, min->opts & TOE_OPT_TS);
+}
+
+static void send_empty(struct conn *c, const struct min_tcp *min, enum toe_op op)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .hw_connid = c->hw_connid,
+			      .gen = c->gen };
+
+	qp_send(&d, hdr_len(c, min), NULL, 0, NULL, 0);
+}
+
+static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op, uint32_t seq, uint32_t len)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .flags = TOE_DESC_PSH,
+			      .hw_connid = c->hw_connid, .gen = c->gen, .seq = seq, .len = (uint16_t)len };
+	struct iovec iov[RINGS_IOV] = { 0 };
+	uint8_t buf[TOE_MAX_PAYLOAD];
+	int nr = rings_iov(c->app, c->tx, seq, len, iov);
+	size_t off = 0;
+
+	/* copied once, so that what is summed is what is sent */
+	for (int i = 0; i < nr; i++) {
+		memcpy(buf + off, iov[i].iov_base, iov[i].iov_len);
+		off += iov[i].iov_len;
+	}
+	d.csum = frame_fold(frame_sum(0, buf, len));
+	return qp_send(&d, hdr_len(c, min), buf, len, NULL, 0);
+}
+
+static int read_entry(struct conn *c, struct toe_cmd *cmd)
+{
+	memset(cmd, 0, sizeof(*cmd));
+	cmd->op = TOE_CMD_READ;
+	cmd->flow = c->flow;
+	return engine_cmd(cmd);
+}
+
+static uint64_t rto_ns(const struct conn *c, const struct min_tcp *min)
+{
+	uint64_t var = 4000ULL * min->rttvar_us, rto = RTO_INIT_NS;
+
+	if (min->srtt_us)
+		rto = 1000ULL * min->srtt_us + (var > RTO_MIN_NS ? var : RTO_MIN_NS);
+	rto <<= c->backoff;
+	return rto < RTO_MAX_NS ? rto : RTO_MAX_NS;
+}
+
+/* One segment at seq, or what is left before end. Returns its length. */
+static uint32_t retransmit(struct conn *c, const struct min_tcp *min, uint32_t seq, uint32_t end)
+{
+	uint32_t len = end - seq;
+
+	if ((int32_t)len <= 0)
+		return 0;
+	if (len > min->snd_mss)
+		len = min->snd_mss;
+	send_bytes(c, min, TOE_OP_RTX, seq, len);
+	c->rtx_at = now_ns();
+	return len;
+}
+
+/* The engine saw three duplicate ACKs, or a partial ACK in recovery (RFC 6582 3.2); after a timeout
+ * it reports every ACK, and the lost flight is sent again as cwnd allows. */
+static void on_rtx(struct conn *c, const struct min_tcp *min)
+{
+	uint32_t edge = min->snd_una + min->cwnd, len;
+
+	if (!c->in_loss || (int32_t)(c->recover - min->snd_una) <= 0) {
+		c->in_loss = false;
+		retransmit(c, min, min->snd_una, min->snd_nxt);
+		return;
+	}
+	if ((int32_t)(c->rtx_next - min->snd_una) < 0)
+		c->rtx_next = min->snd_una;
+	while ((int32_t)(edge - c->rtx_next) > 0) {
+		len = retransmit(c, min, c->rtx_next, c->recover);
+		if (!len)
+			break;
+		c->rtx_next += len;
+	}
+}
+
+/* RFC 6298 section 5. */
+static bool on_rto(struct conn *c, struct toe_cmd *cmd)
+{
+	const struct min_tcp *min = &cmd->conn.min;
+
+	if (c->backoff >= MAX_BACKOFF)
+		return false;
+	c->backoff++;
+	cmd->op = TOE_CMD_RTO;
+	cmd->conn.backoff = c->backoff;
+	if (engine_cmd(cmd))
+		return true;
+	c->in_loss = true;
+	c->recover = min->snd_nxt;
+	c->rtx_next = min->snd_una + retransmit(c, min, min->snd_una, min->snd_nxt);
+	return true;
+}
+
+/* What the window allows of what the application left in the ring. partial: also a short last segment. */
+static void pump(struct conn *c, const struct min_tcp *min, uint32_t edge, uint32_t filled, bool partial)
+{
+	uint32_t seq = min->snd_nxt;
+
+	while (seq != filled) {
+		uint32_t len = filled - seq < min->snd_mss ? filled - seq : min->snd_mss;
+
+		if ((int32_t)(seq + len - edge) > 0 || (len < min->snd_mss && !partial))
+			break;
+		if (send_bytes(c, min, TOE_OP_DATA, seq, len))
+			break;
+		seq += len;
+	}
+}
+
+/* The peer's window is closed, nothing is in flight: ask for it, at growing intervals, for ever. */
+static void persist(struct conn *c, const struct min_tcp *min, uint64_t now)
+{
+	if (!c->rtx_at)
+		c->rtx_at = now;
+	if (now - c->rtx_at < rto_ns(c, min))
+		return;
+	send_empty(c, min, TOE_OP_PROBE);
+	c->rtx_at = now;
+	if (c->backoff < MAX_BACKOFF)
+		c->backoff++;
+}
+
+static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t filled, uint64_t now, bool pump_flag)
+{
+	struct toe_cmd cmd;
+	const struct min_tcp *min = &cmd.conn.min;
+	uint64_t idle;
+
+	if (!c->unsent_since || c->unsent_nxt != k->snd_nxt) {
+		c->unsent_since = now;
+		c->unsent_nxt = k->snd_nxt;
+	}
+	idle = now - c->unsent_since;
+	if (!pump_flag && idle < PUMP_NS)
+		return true;
+	if (read_entry(c, &cmd))
+		return false;
+	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
+		persist(c, min, now);
+	else
+		pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt ? idle >= PUMP_NS : idle >= CORK_NS);
+	return true;
+}
+
+/* Everything that may be due for one connection. False: nothing is pending any more. */
+static bool service(struct conn *c, uint64_t now)
+{
+	struct hw_clock *k = &engine.clock[c->hw_connid];
+	uint32_t flags = __atomic_exchange_n(&k->flags, 0, __ATOMIC_SEQ_CST), filled;
+	uint64_t rtx_since = k->rtx_since, ack_since = k->ack_since;
+	bool pending = false;
+	struct toe_cmd cmd;
+
+	if (c->una_seen != k->snd_una) {
+		c->una_seen = k->snd_una;
+		c->backoff = 0;
+		c->rtx_at = 0;
+	}
+	if (flags & TOE_CLK_UPLOAD) {
+		enum toe_why why = read_entry(c, &cmd) ? TOE_WHY_ERROR : cmd.conn.why;
+
+		conn_upload(c->cookie, why);
+		return false;
+	}
+	if ((flags & TOE_CLK_RTX) && !read_entry(c, &cmd))
+		on_rtx(c, &cmd.conn.min);
+	if (rtx_since && k->snd_una != k->snd_nxt) {
+		uint64_t from = c->rtx_at > rtx_since ? c->rtx_at : rtx_since;
+
+		pending = true;
+		if (now > from && now - from >= RTO_MIN_NS && !read_entry(c, &cmd) &&
+		    now - from >= rto_ns(c, &cmd.conn.min) && !on_rto(c, &cmd)) {
+			conn_upload(c->cookie, TOE_WHY_TIMEOUT);
+			return false;
+		}
+	}
+	filled = rings_tx_filled(c, k->snd_una, k->snd_nxt);
+	if (filled != k->snd_nxt)
+		pending |= unsent_work(c, k, filled, now, flags & TOE_CLK_PUMP);
+	else
+		c->unsent_since = 0;
+	if (ack_since) {
+		pending = true;
+		if (now > ack_since && now - ack_since >= DELACK_NS && !read_entry(c, &cmd))
+			send_empty(c, &cmd.conn.min, TOE_OP_ACK);
+	}
+	return pending;
+}
+
+void conn_service(void)
+{
+	uint64_t now = now_ns();
+
+	for (unsigned int w = 0; w < WORDS; w++) {
+		uint64_t bits = watch[w], bit;
+
+		if (engine.dirty[w])
+			bits |= __atomic_exchange_n(&engine.dirty[w], 0, __ATOMIC_SEQ_CST);
+		watch[w] = bits;
+		for (; bits; bits &= bits - 1) {
+			struct conn *c = conn_by_id(w * 64 + (unsigned int)__builtin_ctzll(bits));
+
+			bit = bits & -bits;
+			if (!c || !service(c, now))
+				watch[w] &= ~bit;
+		}
+	}
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The receive window that a segment of ours advertises. Pure.
+ *
+ * Right edge: rx_read + ring size - (1 << rcv_wscale), moved only when that
+ * gains min(size / 2, one segment) (RFC 9293 3.8.6.2.2), never left of rcv_adv.
+ * The scale's rounding is upwards where else the edge would move to the left;
+ * the unit kept back above is the room for that. Where even that room is used
+ * up the figure on the wire rounds down, but bytes up to rcv_adv are still
+ * accepted.
+ */
+#ifndef TOE_WND_H
+#define TOE_WND_H
+
+#include "toe/hw_conn.h"
+#include "toe/seq.h"
+
+/*
+ * read: rx_read, checked to lie in [rcv_nxt - size, rcv_nxt]. Returns the
+ * window field (host byte order), moves min.rcv_adv.
+ */
+TOE_PURE __u16 wnd_select(struct min_tcp *m, __u32 read, __u32 size)
+{
+	__u32 shift = m->rcv_wscale & 15, unit = 1U << shift;
+	__u32 least = m->rcv_mss < size / 2 ? m->rcv_mss : size / 2;
+	__u32 edge = read + size - unit, wire;
+
+	if ((__s32)(edge - m->rcv_adv) < (__s32)least)
+		edge = m->rcv_adv;
+	if (seq_before(edge, m->rcv_nxt))
+		edge = m->rcv_nxt;
+	wire = (edge - m->rcv_nxt) >> shift;
+	if (seq_before(m->rcv_nxt + (wire << shift), m->rcv_adv) &&
+	    seq_leq(m->rcv_nxt + ((wire + 1) << shift), read + size))
+		wire++;
+	if (wire > 0xffff)
+		wire = 0xffff;
+	m->rcv_adv = seq_max(m->rcv_adv, m->rcv_nxt + (wire << shift));
+	return wire;
+}
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon.h"
+#include "intfd.h"
+#include "real.h"
+#include "sonode.h"
+
+#define SLAB_BYTES	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
+#define TABLE_BYTES	((size_t)TOE_SONODES * sizeof(struct toe_sonode))
+#define RETRY_MS	1000
+#define GIVE_UP_MS	30000
+#define MAX_FDS		4
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a time */
+static int sock = -1, efd = -1;
+static uint32_t lost, gen;
+static int64_t tried_ms;	/* last attempt to connect */
+static uint8_t *slabs[TOE_MAX_SLABS];
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
+static int dial(void)
+{
+	struct timeval tv = { .tv_sec = GIVE_UP_MS / 1000 };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const char *dir = secure_getenv("TOE_RUNDIR");
+	int fd;
+
+	if (!dir || !*dir)
+		dir = TOE_RUNDIR;
+	if (strlen(dir) + sizeof("/app.sock") > sizeof(a.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(a.sun_path, dir);
+	strcat(a.sun_path, "/app.sock");
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (real.connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+		int rc = -errno;
+
+		real.close(fd);
+		return rc;
+	}
+	real.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	return intfd_adopt(&sock, fd);
+}
+
+static void hang_up(void)
+{
+	intfd_close(&sock);
+	if (toe_proc->table)
+		st(&lost, 1);
+}
+
+static int receive(struct toe_msg *msg, int *fds, int *nfds)
+{
+	char ctl[CMSG_SPACE(MAX_FDS * sizeof(int))] __attribute__((aligned(8)));
+	struct iovec iov = { msg, sizeof(*msg) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
+			    .msg_controllen = sizeof(ctl) };
+	int room = nfds ? *nfds : 0, got[MAX_FDS], i, n = 0;
+	struct cmsghdr *c;
+	ssize_t len;
+
+	if (nfds)
+		*nfds = 0;
+	do
+		len = real.recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	while (len < 0 && errno == EINTR);
+	if (len < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(got, CMSG_DATA(c), n * sizeof(int));
+	}
+	for (i = 0; i < n; i++) {
+		if (i < room)
+			fds[(*nfds)++] = got[i];
+		else
+			real.close(got[i]);
+	}
+	if (!len)
+		return -ECONNRESET;
+	return len == sizeof(*msg) && msg->magic == TOE_APP_MAGIC ? 0 : -EPROTO;
+}
+
+static int exchange(struct toe_msg *msg, int *fds, int *nfds)
+{
+	uint16_t type = msg->type;
+	int rc;
+
+	msg->magic = TOE_APP_MAGIC;
+	msg->version = TOE_APP_VERSION;
+	if (sock < 0)
+		return -ENOTCONN;
+	if (real.send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) < 0)
+		rc = -errno;
+	else
+		rc = receive(msg, fds, nfds);
+	if (!rc && msg->type != type)
+		rc = -EPROTO;
+	if (rc)
+		hang_up();
+	return rc;
+}
+
+/* After toed was started again: the new table takes over what the old one said. */
+static void carry_over(struct sonode *sn)
+{
+	struct toe_sonode *old = sn->sh, *new = &toe_proc->table[sn->fd];
+	uint32_t word;
+
+	if (!sn->tracked || !old || old == new || sn->inherit == SN_INHERITED)
+		return;
+	word = ld(&old->word);
+	*new = *old;
+	st(&new->users, 0);
+	st(&new->word, word);
+	st_rel(&sn->sh, new);
+	/* whoever is in a call begun under the old table starts again under the new one */
+	word_cas(&old->word, word, word_path(word));
+}
+
+static int map_table(int fd)
+{
+	struct toe_sonode *t;
+
+	t = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (t == MAP_FAILED)
+		return -errno;
+	madvise(t, TABLE_BYTES, MADV_DONTFORK);
+	st_rel(&toe_proc->table, t);
+	sonode_each(carry_over);
+	st_rel(&toe_proc->live, 1);
+	return 0;
+}
+
+static int hello(void)
+{
+	struct toe_msg msg = { .type = TOE_MSG_HELLO };
+	int fds[2], n = 2, rc;
+
+	rc = exchange(&msg, fds, &n);
+	if (rc)
+		return rc;
+	if (msg.rc || n != 2) {
+		while (n > 0)
+			real.close(fds[--n]);
+		hang_up();
+		return msg.rc ? msg.rc : -EPROTO;
+	}
+	intfd_close(&efd);
+	rc = intfd_adopt(&efd, fds[1]);
+	if (!rc)
+		rc = map_table(fds[0]);
+	real.close(fds[0]);
+	if (rc) {
+		hang_up();
+		return rc;
+	}
+	st(&lost, 0);
+	st(&gen, gen + 1);
+	return 0;
+}
+
+/* Caller holds lock. */
+static int connect_now(void)
+{
+	int rc;
+
+	if (sock >= 0)
+		return 0;
+	tried_ms = now_ms();
+	rc = dial();
+	return rc ? rc : hello();
+}
+
+static void lock_all(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	pthread_mutex_lock(&lock);
+}
+
+static void unlock_all(const sigset_t *old)
+{
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
+
+static bool too_soon(void)
+{
+	return ld(&tried_ms) && now_ms() - ld(&tried_ms) < RETRY_MS;
+}
+
+bool daemon_ready(void)
+{
+	sigset_t old;
+	int rc, err = errno;
+
+	if (ld(&sock) >= 0)
+		return true;
+	if (too_soon())
+		return false;
+	lock_all(&old);
+	rc = sock >= 0 ? 0 : too_soon() ? -EAGAIN : connect_now();
+	unlock_all(&old);
+	errno = err;
+	return !rc;
+}
+
+int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
+{
+	int64_t until = now_ms() + GIVE_UP_MS;
+	struct toe_msg ask = *msg;
+	int room = nfds ? *nfds : 0, rc, err = errno;
+	sigset_t old;
+
+	for (;;) {
+		lock_all(&old);
+		*msg = ask;
+		if (nfds)
+			*nfds = room;
+		rc = connect_now();
+		if (!rc)
+			rc = exchange(msg, fds, nfds);
+		unlock_all(&old);
+		if (!rc || !toe_proc->table || now_ms() >= until)
+			break;
+		usleep(100000);
+	}
+	errno = err;
+	return rc ? -EIO : msg->rc;
+}
+
+int daemon_upload(int fd, enum toe_why why)
+{
+	struct toe_msg msg = { .type = TOE_MSG_UPLOAD, .fd = fd, .why = why };
+
+	return daemon_request(&msg, NULL, NULL);
+}
+
+static uint8_t *map_slab(unsigned int slab)
+{
+	struct toe_msg msg = { .type = TOE_MSG_SLAB, .slab = slab };
+	int fd = -1, n = 1, rc;
+	uint8_t *p, *none = NULL;
+
+	rc = daemon_request(&msg, &fd, &n);
+	if (rc || n != 1) {
+		if (n == 1)
+			real.close(fd);
+		return NULL;
+	}
+	p = mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	real.close(fd);
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, SLAB_BYTES, MADV_DONTFORK);
+	if (cas_sc(&slabs[slab], &none, p))
+		return p;
+	munmap(p, SLAB_BYTES);
+	return none;
+}
+
+uint8_t *daemon_slab(unsigned int slab)
+{
+	uint8_t *p;
+
+	if (slab >= TOE_MAX_SLABS)
+		return NULL;
+	p = ld_acq(&slabs[slab]);
+	return p ? p : map_slab(slab);
+}
+
+bool daemon_lost(void)
+{
+	return ld(&lost);
+}
+
+uint32_t daemon_gen(void)
+{
+	return ld(&gen);
+}
+
+int daemon_eventfd(void)
+{
+	return ld(&efd);
+}
+
+int daemon_sock(void)
+{
+	return ld(&sock);
+}
+
+void daemon_check(void)
+{
+	int fd = ld(&sock), err = errno;
+	sigset_t old;
+	char c;
+
+	if (fd >= 0 && pthread_mutex_trylock(&lock) == 0) {
+		if (sock == fd && real.recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+			hang_up();
+		pthread_mutex_unlock(&lock);
+	}
+	if (ld(&lost) && !too_soon()) {
+		lock_all(&old);
+		connect_now();
+		unlock_all(&old);
+	}
+	errno = err;
+}
+
+void daemon_kick(void)
+{
+	uint64_t one = 1;
+
+	if (ld(&efd) >= 0)
+		real.write(ld(&efd), &one, sizeof(one));
+}
+
+/* In the child: the mappings are gone (MADV_DONTFORK), the descriptors closed by intfd. */
+void daemon_forked(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	sock = efd = -1;
+	lost = 0;
+	tried_ms = 0;
+	memset(slabs, 0, sizeof(slabs));
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The conversation with toed on app.sock. */
+#ifndef DAEMON_H
+#define DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "toe/app.h"
+#include "toe/maps.h"
+
+bool daemon_ready(void);	/* connected, or connects now; tries at most once a second */
+bool daemon_lost(void);		/* was there once and has closed the connection */
+int daemon_eventfd(void);	/* -1: never connected */
+int daemon_sock(void);
+uint32_t daemon_gen(void);	/* grows with every HELLO: both descriptors are new then */
+
+/* One request; the reply overwrites msg. nfds: room in fds, set to how many came. 0, rc of
+ * the reply, or -EIO after 30 s without toed. */
+int daemon_request(struct toe_msg *msg, int *fds, int *nfds);
+int daemon_upload(int fd, enum toe_why why);
+uint8_t *daemon_slab(unsigned int slab);	/* mapped for the life of the process; NULL */
+void daemon_check(void);	/* called by waiters now and then: notices and mends a lost connection */
+void daemon_kick(void);		/* wake all of this process's sleepers by way of the eventfd */
+void daemon_forked(void);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+#include "epset.h"
+#include "real.h"
+#include "wait.h"
+
+#define MAX_NESTED	8
+#define KERNEL_EVERY	16	/* look at the kernel's events at least every so many calls */
+
+static void service(struct epset *set)
+{
+	uint32_t qps = ld(&set->qps);
+
+	for (; qps; qps &= qps - 1)
+		qp_service(qp_at(__builtin_ctz(qps)), set);
+}
+
+bool epset_poll(struct epset *set)
+{
+	bool ready;
+
+	if (!ld(&set->nr_hw) && !ld(&set->rescan))
+		return false;
+	service(set);
+	epset_lock();
+	ready = ld(&set->rescan) || epset_has_ready(set);
+	epset_unlock();
+	return ready;
+}
+
+/* True: something is there already, do not sleep. */
+static bool arm(struct epset *set)
+{
+	uint32_t qps = set->qps;
+	bool pending = false;
+
+	for (; qps; qps &= qps - 1) {
+		struct toe_qp_wake *wake = qp_at(__builtin_ctz(qps))->wake;
+
+		wake_arm(wake);
+		pending |= wake_pending(wake);
+	}
+	return pending;
+}
+
+/* Lock held. Epoll instances in this one: a doorbell makes them readable for the kernel, but
+ * only if it is asked for. */
+static bool arm_nested(struct epset *set)
+{
+	struct member in[MAX_NESTED];
+	bool pending = false;
+	int i, n = epset_nested(set, in, MAX_NESTED);
+
+	for (i = 0; i < n; i++)
+		if (in[i].sn->ep->nr_hw)
+			pending |= arm(in[i].sn->ep);
+	return pending;
+}
+
+bool epset_sleep(struct epset *set)
+{
+	bool stay;
+
+	epset_lock();
+	stay = set->nr_hw && arm(set);
+	stay |= set->nr_nested && arm_nested(set);
+	stay |= set->nr_ready || set->rescan;
+	set->sleepers += !stay;
+	epset_unlock();
+	return !stay;
+}
+
+void epset_woken(struct epset *set)
+{
+	epset_lock();
+	set->sleepers--;
+	epset_unlock();
+}
+
+static int collect_nested(struct epset *set, struct epoll_event *out, int max)
+{
+	struct member in[MAX_NESTED];
+	int i, got, n = 0;
+
+	epset_lock();
+	got = epset_nested(set, in, MAX_NESTED);
+	epset_unlock();
+	for (i = 0; i < got && n < max; i++) {
+		if (!epset_poll(in[i].sn->ep))
+			continue;
+		out[n].events = EPOLLIN;
+		out[n++].data = in[i].ev.data;
+	}
+	return n;
+}
+
+/* Everything that is known without asking the kernel. */
+static int collect(struct epset *set, struct epoll_event *out, int max)
+{
+	struct sonode *stuck;
+	bool kick = false;
+	int n = 0;
+
+	while (ld(&set->nr_hw) || ld(&set->rescan)) {
+		service(set);
+		epset_lock();
+		stuck = set->rescan ? epset_rescan(set) : NULL;
+		n = epset_collect(set, out, max);
+		kick = n && set->nr_ready && set->sleepers;
+		epset_unlock();
+		if (!stuck || n || sonode_upload(stuck, TOE_WHY_CALL))
+			break;
+	}
+	if (kick)
+		daemon_kick();
+	if (ld(&set->nr_nested) && n < max)
+		n += collect_nested(set, out + n, max - n);
+	return n;
+}
+
+/* Take our own events out, and what a move made appear. */
+static int filter(struct epset *set, struct epoll_event *ev, int n)
+{
+	struct epoll_event one;
+	uint32_t qps = 0;
+	bool moved = false;
+	int i, kept = 0;
+
+	if (!ld(&set->active))
+		return n;
+	for (i = 0; i < n; i++) {
+		one = ev[i];
+		if (wait_marker(&one, &qps, &moved))
+			continue;
+		if (one.events & (EPOLLERR | EPOLLHUP)) {
+			epset_lock();
+			one.events = epset_confirm(set, &one);
+			epset_unlock();
+		}
+		if (one.events)
+			ev[kept++] = one;
+	}
+	if (moved)
+		st(&set->rescan, 1);
+	return kept;
+}
+
+/* One question to the kernel. Raw events in *raw, what is left for the application returned. */
+static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int ms,
+		      const sigset_t *mask, int *raw)
+{
+	*raw = real.epoll_pwait(set->slot->fd, out, max, ms, mask);
+	if (*raw < 0)
+		return -1;
+	if (!*raw && daemon_lost())
+		daemon_check();
+	return filter(set, out, *raw);
+}
+
+int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns,
+	       const sigset_t *mask)
+{
+	int64_t deadline = timeout_ns > 0 ? wait_deadline(timeout_ns) : 0;
+	int n, k, raw, ms;
+	bool sleep;
+
+	if (max <= 0 || !out)
+		return real.epoll_pwait(set->slot->fd, out, max, 0, mask);
+	for (;;) {
+		n = collect(set, out, max);
+		if (n == max || (n && ++set->calls % KERNEL_EVERY))
+			return n;
+		ms = n || !timeout_ns ? 0 : wait_ms_lost(deadline);
+		sleep = ms && epset_sleep(set);
+		if (ms && !sleep)
+			continue;
+		k = ask_kernel(set, out + n, max - n, ms, mask, &raw);
+		if (sleep)
+			epset_woken(set);
+		if (k < 0)
+			return n ? n : -1;
+		if (n + k)
+			return n + k;
+		if (!timeout_ns || (deadline && wait_now() >= deadline))
+			return raw ? collect(set, out, max) : 0;
+	}
+}
+
+static int64_t ms_to_ns(int ms)
+{
+	return ms < 0 ? -1 : ms * 1000000LL;
+}
+
+int toe_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+	return epset_ctl(epfd, op, fd, ev);
+}
+
+int toe_epoll_wait(int epfd, struct epoll_event *ev, int n, int ms)
+{
+	return epset_wait(epset_get(epfd), ev, n, ms_to_ns(ms), NULL);
+}
+
+int toe_epoll_pwait(int epfd, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
+{
+	return epset_wait(epset_get(epfd), ev, n, ms_to_ns(ms), mask);
+}
+
+int toe_epoll_pwait2(int epfd, struct epoll_event *ev, int n, const struct timespec *ts,
+		     const sigset_t *mask)
+{
+	int64_t ns = ts ? ts->tv_sec * 1000000000LL + ts->tv_nsec : -1;
+
+	return epset_wait(epset_get(epfd), ev, n, ns, mask);
+}
+
+/* A descriptor that was closed where we do not see it may have been a set before. */
+static int fresh(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+
+	if (fd >= 0 && sn)
+		epset_closed(sn, false);
+	return fd;
+}
+
+int toe_epoll_create(int size)
+{
+	return fresh(real.epoll_create(size));
+}
+
+int toe_epoll_create1(int flags)
+{
+	return fresh(real.epoll_create1(flags));
+}

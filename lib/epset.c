@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon.h"
+#include "epset.h"
+#include "intfd.h"
+#include "io.h"
+#include "real.h"
+#include "wait.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void epset_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void epset_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static void ready_add(struct member *m)
+{
+	if (m->ready || m->disabled)
+		return;
+	m->ready = 1;
+	m->set->nr_ready++;
+	TAILQ_INSERT_TAIL(&m->set->ready, m, in_ready);
+}
+
+static void ready_del(struct member *m)
+{
+	if (!m->ready)
+		return;
+	m->ready = 0;
+	m->set->nr_ready--;
+	TAILQ_REMOVE(&m->set->ready, m, in_ready);
+}
+
+static struct member *member_find(const struct sonode *sn, const struct epset *set)
+{
+	struct member *m;
+
+	for (m = sn->members; m; m = m->next_of_fd)
+		if (m->set == set)
+			return m;
+	return NULL;
+}
+
+static void member_free(struct member *m)
+{
+	struct member **p = &m->sn->members;
+
+	while (*p && *p != m)
+		p = &(*p)->next_of_fd;
+	if (*p)
+		st(p, m->next_of_fd);
+	ready_del(m);
+	LIST_REMOVE(m, in_set);
+	st(&m->set->nr_hw, m->set->nr_hw - m->on_hw);
+	st(&m->set->nr_nested, m->set->nr_nested - !!m->sn->ep);
+	free(m);
+}
+
+static struct member *member_new(struct epset *set, struct sonode *sn)
+{
+	struct member *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->set = set;
+	m->sn = sn;
+	m->next_of_fd = sn->members;
+	st(&sn->members, m);
+	LIST_INSERT_HEAD(&set->members, m, in_set);
+	st(&set->nr_nested, set->nr_nested + !!sn->ep);
+	return m;
+}
+
+static int kernel_mod(struct member *m, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data = m->ev.data };
+	int err = errno, rc;
+
+	rc = real.epoll_ctl(m->set->slot->fd, EPOLL_CTL_MOD, m->sn->fd, &ev) < 0 ? -errno : 0;
+	errno = err;
+	return rc;
+}
+
+static void activate(struct epset *set)
+{
+	if (set->active && set->daemon_gen == daemon_gen())
+		return;
+	set->daemon_gen = daemon_gen();
+	wait_add_daemon(set->slot->fd);
+	st(&set->active, 1);
+	st(&set->rescan, 1);
+}
+
+/* Hold the TAP that rings for this connection. */
+static int member_bind(struct member *m, uint32_t word)
+{
+	struct epset *set = m->set;
+	struct ring r;
+	struct qp *qp;
+	int rc;
+
+	rc = sonode_ring(m->sn, word, &r);
+	if (rc)
+		return rc;
+	qp = qp_bind(m->sn, &r);
+	if (!qp)
+		return -ENOBUFS;
+	if (!(set->qps & 1U << qp->idx)) {
+		wait_add_qp(set->slot->fd, qp);
+		st(&set->qps, set->qps | 1U << qp->idx);
+	}
+	return 0;
+}
+
+/* False: the kernel does not know this registration any more; m is gone. */
+static bool member_to_hw(struct member *m, uint32_t word)
+{
+	if (!m->on_hw && kernel_mod(m, 0)) {
+		member_free(m);
+		return false;
+	}
+	st(&m->set->nr_hw, m->set->nr_hw + !m->on_hw);
+	m->on_hw = 1;
+	if (member_bind(m, word)) {
+		st(&m->set->rescan, 1);
+		return true;
+	}
+	m->word = word;
+	ready_add(m);
+	return true;
+}
+
+static bool member_to_kernel(struct member *m, uint32_t word)
+{
+	bool edge = m->ev.events & (EPOLLET | EPOLLONESHOT);
+	int rc = 0;
+
+	if (m->on_hw || (edge && m->word != word))
+		rc = kernel_mod(m, m->disabled ? EPOLLONESHOT : m->ev.events);
+	st(&m->set->nr_hw, m->set->nr_hw - m->on_hw);
+	m->on_hw = 0;
+	m->word = word;
+	ready_del(m);
+	if (rc != -ENOENT)
+		return true;
+	member_free(m);
+	return false;
+}
+
+/* Bring the kernel registration in line with the path. False: m is gone. */
+static bool member_sync(struct member *m)
+{
+	uint32_t word = sonode_word(m->sn);
+
+	if (word == m->word)
+		return true;
+	switch (word_path(word)) {
+	case TOE_PATH_HW:
+		return member_to_hw(m, word);
+	case TOE_PATH_MOVING:	/* the eventfd tells when it is over */
+		ready_del(m);
+		return true;
+	default:
+		return member_to_kernel(m, word);
+	}
+}
+
+struct sonode *epset_rescan(struct epset *set)
+{
+	struct sonode *stuck = NULL;
+	struct member *m, *next;
+
+	st(&set->rescan, 0);
+	if (set->active)
+		activate(set);
+	for (m = LIST_FIRST(&set->members); m; m = next) {
+		next = LIST_NEXT(m, in_set);
+		if (ld(&m->sn->sh) && member_sync(m) && m->on_hw && m->word != sonode_word(m->sn))
+			stuck = m->sn;
+	}
+	return stuck;
+}
+
+static uint32_t ring_events(struct member *m)
+{
+	uint32_t want = m->ev.events, got = 0;
+	struct ring r;
+
+	if (sonode_ring(m->sn, m->word, &r))
+		return 0;
+	if (want & (EPOLLIN | EPOLLRDNORM) && io_readable(m->sn, &r))
+		got |= EPOLLIN | EPOLLRDNORM;
+	if (want & (EPOLLOUT | EPOLLWRNORM) && io_writable(m->sn, &r))
+		got |= EPOLLOUT | EPOLLWRNORM;
+	return got & want;
+}
+
+/* Nonzero: report it. The member leaves the ready list unless it is level-triggered and ready. */
+static uint32_t member_look(struct member *m)
+{
+	uint32_t got;
+
+	if (sonode_word(m->sn) != m->word || !m->on_hw) {
+		if (member_sync(m) && sonode_word(m->sn) != m->word)
+			ready_del(m);
+		return 0;
+	}
+	got = ring_events(m);
+	ready_del(m);
+	if (!got)
+		return 0;
+	if (m->ev.events & EPOLLONESHOT)
+		m->disabled = 1;
+	else if (!(m->ev.events & EPOLLET))
+		ready_add(m);
+	return got;
+}
+
+int epset_collect(struct epset *set, struct epoll_event *out, int max)
+{
+	unsigned int look = set->nr_ready;
+	struct epoll_event ev;
+	struct member *m;
+	int n = 0;
+
+	while (look-- && n < max && (m = TAILQ_FIRST(&set->ready))) {
+		ev.data = m->ev.data;
+		ev.events = member_look(m);
+		if (ev.events)
+			out[n++] = ev;
+	}
+	return n;
+}
+
+bool epset_has_ready(struct epset *set)
+{
+	struct member *m, *next;
+
+	for (m = TAILQ_FIRST(&set->ready); m; m = next) {
+		next = TAILQ_NEXT(m, in_ready);
+		if (sonode_word(m->sn) == m->word && m->on_hw && ring_events(m))
+			return true;
+	}
+	return false;
+}
+
+int epset_nested(struct epset *set, struct member *out, int max)
+{
+	struct member *m;
+	int n = 0;
+
+	if (set->nr_nested)
+		LIST_FOREACH(m, &set->members, in_set)
+			if (m->sn->ep && m->ev.events & EPOLLIN && n < max)
+				out[n++] = *m;
+	return n;
+}
+
+/*
+ * An error or hang-up event: real, or the instant in which a move closes the
+ * socket? Registrations share data only if the application made them so.
+ */
+static uint32_t member_confirm(struct member *m, uint32_t events)
+{
+	struct pollfd p = { .fd = m->sn->fd, .events = POLLIN | POLLOUT | POLLRDHUP };
+	uint32_t path = word_path(sonode_settled(m->sn));
+	int err = errno, rc;
+
+	if (path == TOE_PATH_HW || path == TOE_PATH_MOVING)
+		return events & ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+	rc = real.poll(&p, 1, 0);
+	errno = err;
+	if (rc == 1 && p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL))
+		return events;
+	/* an edge that is not handed on must be able to come again */
+	kernel_mod(m, m->disabled ? EPOLLONESHOT : m->ev.events);
+	return events & ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+}
+
+uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
+{
+	uint32_t left = ev->events, one;
+	struct member *m, *next;
+
+	for (m = LIST_FIRST(&set->members); m; m = next) {
+		next = LIST_NEXT(m, in_set);
+		if (m->ev.data.u64 != ev->data.u64 || !ld(&m->sn->tracked))
+			continue;
+		one = member_confirm(m, ev->events);
+		if (m->on_hw)
+			one &= ~(uint32_t)(EPOLLIN | EPOLLOUT);
+		if (one == ev->events)
+			return one;
+		left &= one;
+		if (member_sync(m) && m->on_hw)
+			ready_add(m);
+	}
+	return left;
+}
+
+static bool wake_others(struct epset *set, const struct epset *self)
+{
+	return set != self && set->sleepers;
+}
+
+void epset_event(struct sonode *sn, struct epset *self)
+{
+	struct member *m, *next;
+	bool kick = false;
+
+	if (!ld(&sn->members))
+		return;
+	epset_lock();
+	for (m = sn->members; m; m = next) {
+		next = m->next_of_fd;
+		if (!member_sync(m) || !m->on_hw)
+			continue;
+		ready_add(m);
+		kick |= wake_others(m->set, self);
+	}
+	epset_unlock();
+	if (kick)
+		daemon_kick();
+}
+
+/* The kernel has seen this registration: nothing to repair unless the path is another. */
+static void member_start(struct member *m)
+{
+	uint32_t word = sonode_word(m->sn);
+
+	if (word_path(word) == TOE_PATH_KERNEL)
+		m->word = word;
+	else
+		member_sync(m);
+}
+
+void epset_tracked(struct sonode *sn)
+{
+	struct member *m, *next;
+
+	if (!ld(&sn->members))
+		return;
+	epset_lock();
+	for (m = sn->members; m; m = next) {
+		next = m->next_of_fd;
+		activate(m->set);
+		member_start(m);
+	}
+	epset_unlock();
+}
+
+void epset_sync(struct sonode *sn)
+{
+	struct member *m, *next;
+
+	if (!ld(&sn->members))
+		return;
+	epset_lock();
+	for (m = sn->members; m; m = next) {
+		next = m->next_of_fd;
+		member_sync(m);
+	}
+	epset_unlock();
+}
+
+static struct epset *epset_make(struct sonode *slot)
+{
+	struct epset *set = slot->ep;
+	struct member *m;
+
+	if (set)
+		return set;
+	set = slot->ep_old ? slot->ep_old : calloc(1, sizeof(*set));
+	if (!set)
+		return NULL;
+	memset(set, 0, sizeof(*set));
+	set->slot = slot;
+	for (m = slot->members; m; m = m->next_of_fd)
+		st(&m->set->nr_nested, m->set->nr_nested + 1);
+	LIST_INIT(&set->members);
+	TAILQ_INIT(&set->ready);
+	st_rel(&slot->ep, set);
+	return set;
+}
+
+static void note_add(struct sonode *slot, struct sonode *sn, const struct epoll_event *ev)
+{
+	struct epset *set = epset_make(slot);
+	struct member *m = set ? member_find(sn, set) : NULL;
+
+	if (m)			/* closed where we did not see it, and registered anew */
+		member_free(m);
+	m = set ? member_new(set, sn) : NULL;
+	if (!m)
+		return;
+	m->ev = *ev;
+	if (!sonode_get(sn->fd))
+		return;
+	activate(set);
+	member_start(m);
+}
+
+/* On the hardware path the kernel's registration stays as it is. */
+static bool mod_hw(struct sonode *slot, struct sonode *sn, const struct epoll_event *ev, bool *kick)
+{
+	struct member *m = slot->ep ? member_find(sn, slot->ep) : NULL;
+
+	if (!m || !sonode_get(sn->fd) || !member_sync(m) || !m->on_hw)
+		return false;
+	m->ev = *ev;
+	m->disabled = 0;
+	kernel_mod(m, 0);
+	ready_add(m);
+	*kick = m->set->sleepers;
+	return true;
+}
+
+static void note(struct sonode *slot, struct sonode *sn, int op, const struct epoll_event *ev)
+{
+	struct member *m = slot->ep ? member_find(sn, slot->ep) : NULL;
+
+	if (op == EPOLL_CTL_ADD) {
+		note_add(slot, sn, ev);
+	} else if (m && op == EPOLL_CTL_MOD) {
+		m->ev = *ev;
+		m->disabled = 0;
+		member_sync(m);
+	} else if (m && op == EPOLL_CTL_DEL) {
+		member_free(m);
+	}
+}
+
+int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+	struct sonode *slot = slot_make(epfd), *sn = slot_make(fd);
+	bool kick = false;
+	int rc = 0;
+
+	if (!slot || !sn || (op != EPOLL_CTL_DEL && !ev))
+		return real.epoll_ctl(epfd, op, fd, ev);
+	if (sonode_get(fd) && op == EPOLL_CTL_ADD && ev->events & EPOLLEXCLUSIVE)
+		sonode_untrack(sn, TOE_WHY_CALL);	/* cannot be modified later */
+	epset_lock();
+	if (op != EPOLL_CTL_MOD || !mod_hw(slot, sn, ev, &kick)) {
+		rc = real.epoll_ctl(epfd, op, fd, ev);
+		if (!rc)
+			note(slot, sn, op, ev);
+	}
+	epset_unlock();
+	if (kick)
+		daemon_kick();
+	return rc;
+}
+
+static void set_free(struct sonode *slot)
+{
+	struct epset *set = slot->ep;
+	struct member *m;
+
+	if (!set)
+		return;
+	while ((m = LIST_FIRST(&set->members)))
+		member_free(m);
+	for (m = slot->members; m; m = m->next_of_fd)
+		st(&m->set->nr_nested, m->set->nr_nested - 1);
+	st(&slot->ep, NULL);
+	slot->ep_old = set;	/* a thread may still be in epset_wait() */
+}
+
+void epset_closed(struct sonode *sn, bool tracked)
+{
+	struct member *m;
+
+	if (!ld(&sn->members) && !ld(&sn->ep))
+		return;
+	epset_lock();
+	set_free(sn);
+	while ((m = sn->members)) {
+		if (tracked)	/* toed may hold a duplicate for a moment longer */
+			real.epoll_ctl(m->set->slot->fd, EPOLL_CTL_DEL, sn->fd, NULL);
+		member_free(m);
+	}
+	epset_unlock();
+}
+
+/* The instances are shared with the parent: forget the members, go on filtering our events. */
+static void set_forked(struct sonode *sn)
+{
+	struct epset *set = sn->ep;
+	struct member *m;
+
+	while (set && (m = LIST_FIRST(&set->members)))
+		member_free(m);
+	if (set)
+		set->qps = set->sleepers = set->nr_hw = set->daemon_gen = 0;
+}
+
+void epset_forked(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	sonode_each(set_forked);
+}

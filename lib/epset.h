@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the application's epoll instances hold. Every registration is noted,
+ * tracked or not (a socket may be registered before it connects); a set comes
+ * to life (active) when it holds a tracked socket. All of it under one lock.
+ *
+ * While a member is on the hardware path its kernel registration asks for
+ * nothing, since the parked socket polls writable; readiness comes from the rings.
+ */
+#ifndef EPSET_H
+#define EPSET_H
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+#include "qp.h"
+#include "sonode.h"
+
+struct member {
+	struct epset *set;
+	struct sonode *sn;		/* slot of the descriptor */
+	struct member *next_of_fd;	/* the same descriptor in other sets */
+	LIST_ENTRY(member) in_set;
+	TAILQ_ENTRY(member) in_ready;
+	struct epoll_event ev;		/* as the application gave it */
+	uint32_t word;			/* that on_hw was decided by */
+	uint8_t on_hw;
+	uint8_t ready;			/* in the ready list: look at its rings */
+	uint8_t disabled;		/* EPOLLONESHOT has fired */
+};
+
+struct epset {
+	struct sonode *slot;		/* of the epoll descriptor */
+	LIST_HEAD(, member) members;
+	TAILQ_HEAD(, member) ready;
+	unsigned int nr_hw, nr_nested;
+	unsigned int nr_ready;
+	unsigned int sleepers;		/* threads in the kernel's epoll_wait */
+	unsigned int calls;
+	uint32_t qps;			/* pool indices whose TAP the instance holds */
+	uint32_t daemon_gen;		/* of the eventfd it holds */
+	uint8_t active;
+	uint8_t rescan;			/* paths may have changed */
+};
+
+static inline struct epset *epset_get(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+
+	return sn ? ld_acq(&sn->ep) : NULL;
+}
+
+int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev);
+void epset_tracked(struct sonode *sn);	/* became tracked */
+void epset_sync(struct sonode *sn);	/* its path changed */
+void epset_event(struct sonode *sn, struct epset *self);	/* its wake bit was taken */
+void epset_closed(struct sonode *sn, bool tracked);	/* the descriptor is about to be closed */
+void epset_forked(void);
+
+/* For epoll.c, which holds the lock around them: */
+void epset_lock(void);
+void epset_unlock(void);
+/* After a move. Returns one whose connection cannot be served here and must be uploaded, or NULL. */
+struct sonode *epset_rescan(struct epset *set);
+/* Copies of the members that are epoll instances themselves. */
+int epset_nested(struct epset *set, struct member *out, int max);
+/* Report what is ready on the hardware path. */
+int epset_collect(struct epset *set, struct epoll_event *out, int max);
+/* What is left of an event with EPOLLERR or EPOLLHUP when a move was its cause. */
+uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev);
+bool epset_has_ready(struct epset *set);
+
+/* epoll.c */
+int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns,
+	       const sigset_t *mask);
+bool epset_poll(struct epset *set);	/* polled itself: has something on the hardware path */
+/* Arm and look once more. True: may sleep, epset_woken() must follow. */
+bool epset_sleep(struct epset *set);
+void epset_woken(struct epset *set);
+
+#endif

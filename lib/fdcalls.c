@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The calls that make, duplicate and close descriptors. */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <unistd.h>
+#include "epset.h"
+#include "intfd.h"
+#include "real.h"
+#include "sonode.h"
+
+/*
+ * A child of vfork() has our memory but descriptors of its own: what it closes
+ * is not what we track.
+ */
+static bool other_table(void)
+{
+	return ld(&toe_proc->pid) != getpid();
+}
+
+int toe_accept(int fd, struct sockaddr *a, socklen_t *n)
+{
+	int new = real.accept(fd, a, n);
+
+	if (new >= 0)
+		sonode_track(new);
+	return new;
+}
+
+int toe_accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
+{
+	int new = real.accept4(fd, a, n, flags);
+
+	if (new >= 0)
+		sonode_track(new);
+	return new;
+}
+
+int toe_connect(int fd, const struct sockaddr *a, socklen_t n)
+{
+	struct sonode *sn = sonode_get(fd);
+	int rc;
+
+	if (sn)
+		sonode_untrack(sn, TOE_WHY_CALL);
+	rc = real.connect(fd, a, n);
+	if ((!rc || errno == EINPROGRESS || errno == EISCONN || errno == EALREADY) &&
+	    a && (a->sa_family == AF_INET || a->sa_family == AF_INET6))
+		sonode_track(fd);
+	return rc;
+}
+
+/* The number is about to mean something else. */
+static void let_go(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+	bool tracked;
+
+	if (!sn)
+		return;
+	tracked = sonode_get(fd) && sn->inherit != SN_INHERITED;
+	if (tracked) {
+		sonode_untrack(sn, TOE_WHY_CLOSE);
+	} else if (ld(&sn->inherit) == SN_INHERITED) {
+		st(&sn->local.word, TOE_PATH_NONE);
+		st(&sn->tracked, 0);
+	}
+	epset_closed(sn, tracked);
+}
+
+int toe_close(int fd)
+{
+	if (other_table())
+		return real.close(fd);
+	if (intfd_is(fd)) {
+		errno = EBADF;	/* the application never opened it */
+		return -1;
+	}
+	let_go(fd);
+	return real.close(fd);
+}
+
+/* [lo, hi] without ours. */
+static int close_span(unsigned int lo, unsigned int hi, int flags)
+{
+	int ours, rc = 0;
+
+	while (!rc && lo <= hi && (ours = intfd_next(lo, hi)) >= 0) {
+		if ((unsigned int)ours > lo)
+			rc = real.close_range(lo, ours - 1, flags);
+		lo = ours + 1;
+	}
+	return rc || lo > hi ? rc : real.close_range(lo, hi, flags);
+}
+
+int toe_close_range(unsigned int lo, unsigned int hi, int flags)
+{
+	unsigned int fd, b;
+
+	if (other_table() || lo > hi || flags & ~CLOSE_RANGE_UNSHARE)
+		return real.close_range(lo, hi, flags);
+	for (b = lo >> SLOT_SHIFT; b < TOE_SONODES / SLOT_BLOCK && b <= hi >> SLOT_SHIFT; b++) {
+		if (!ld_acq(&slot_blocks[b]))
+			continue;
+		for (fd = b << SLOT_SHIFT; fd >> SLOT_SHIFT == b; fd++)
+			if (fd >= lo && fd <= hi && !intfd_is(fd) && slot_busy(fd))
+				let_go(fd);
+	}
+	return close_span(lo, hi, flags);
+}
+
+void toe_closefrom(int lo)
+{
+	if (other_table())
+		real.closefrom(lo);
+	else
+		toe_close_range(lo < 0 ? 0 : lo, ~0U, 0);
+}
+
+/* Two descriptors for one connection: libc serves both. */
+static void share(int fd)
+{
+	struct sonode *sn = sonode_get(fd);
+
+	if (sn && !other_table())
+		sonode_untrack(sn, TOE_WHY_CALL);
+}
+
+int toe_dup(int fd)
+{
+	share(fd);
+	return real.dup(fd);
+}
+
+static int clear(int from, int to)
+{
+	if (other_table() || from == to)
+		return 0;
+	share(from);
+	if (intfd_is(to))
+		return intfd_evade(to);
+	let_go(to);
+	return 0;
+}
+
+int toe_dup2(int from, int to)
+{
+	if (real.fcntl(from, F_GETFD) >= 0 && clear(from, to) < 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	return real.dup2(from, to);
+}
+
+int toe_dup3(int from, int to, int flags)
+{
+	if (real.fcntl(from, F_GETFD) >= 0 && clear(from, to) < 0) {
+		errno = EBUSY;
+		return -1;
+	}
+	return real.dup3(from, to, flags);
+}
+
+int toe_fcntl(int fd, int cmd, void *arg)
+{
+	struct sonode *sn = sonode_get(fd);
+	int rc;
+
+	if (sn && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+		share(fd);
+	rc = real.fcntl(fd, cmd, arg);
+	if (sn && cmd == F_SETFL)
+		sonode_opts_stale(sn);
+	return rc;
+}
+
+/* stdio reads and writes by calls inside libc that nobody can interpose. */
+FILE *toe_fdopen(int fd, const char *mode)
+{
+	share(fd);
+	return real.fdopen(fd, mode);
+}
+
+int toe_vdprintf(int fd, const char *fmt, va_list ap)
+{
+	share(fd);
+	return real.vdprintf(fd, fmt, ap);
+}
+
+int toe___vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
+{
+	share(fd);
+	return real.__vdprintf_chk(fd, flag, fmt, ap);
+}
+
+/* The kernel moves these bytes itself: it needs its own socket, now and while the call lasts. */
+static void to_kernel(int fd, enum toe_why why)
+{
+	struct sonode *sn = sonode_get(fd);
+
+	if (sn)
+		sonode_upload(sn, why);
+}
+
+/* These calls may meet a move: they are entered like any other on the kernel path. */
+#define ON_KERNEL(type, fd, call) ({						\
+	struct sonode *sn_ = sonode_get(fd);					\
+	struct toe_sonode *sh_;							\
+	uint32_t word_;								\
+	bool moved_;								\
+	type rc_;								\
+	do {									\
+		to_kernel(fd, TOE_WHY_CALL);					\
+		word_ = sn_ ? sonode_enter(sn_, &sh_) : TOE_PATH_NONE;		\
+		moved_ = word_path(word_) == TOE_PATH_HW;			\
+		if (moved_)							\
+			continue;						\
+		rc_ = call;							\
+		if (word_path(word_) == TOE_PATH_KERNEL)			\
+			moved_ = !users_leave(sh_, word_) && rc_ < 0;		\
+	} while (moved_);							\
+	rc_;									\
+})
+
+ssize_t toe_sendfile(int out, int in, off_t *off, size_t n)
+{
+	return ON_KERNEL(ssize_t, out, real.sendfile(out, in, off, n));
+}
+
+ssize_t toe_sendfile64(int out, int in, off64_t *off, size_t n)
+{
+	return ON_KERNEL(ssize_t, out, real.sendfile64(out, in, off, n));
+}
+
+ssize_t toe_splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n, unsigned int fl)
+{
+	int fd = sonode_get(in) ? in : out;
+
+	to_kernel(out, TOE_WHY_CALL);
+	return ON_KERNEL(ssize_t, fd, real.splice(in, ioff, out, ooff, n, fl));
+}
+
+ssize_t toe_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned int fl)
+{
+	return ON_KERNEL(ssize_t, fd, real.vmsplice(fd, iov, n, fl));
+}
+
+int toe_shutdown(int fd, int how)
+{
+	to_kernel(fd, TOE_WHY_SHUTDOWN);
+	return ON_KERNEL(int, fd, real.shutdown(fd, how));
+}

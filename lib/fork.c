@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * In the child nothing of the parent's talk with toed is left: no shared
+ * table, no slabs (MADV_DONTFORK), no descriptors. A socket that was tracked
+ * is remembered and asked for when it is first used, see sonode.c.
+ */
+#include <unistd.h>
+#include "daemon.h"
+#include "epset.h"
+#include "fork.h"
+#include "intfd.h"
+#include "qp.h"
+#include "wait.h"
+
+static void inherit(struct sonode *sn)
+{
+	sn->opts_word = sn->qp_word = 0;
+	sn->wwait = 0;
+	sn->wowner = NULL;
+	pthread_mutex_init(&sn->wlock, NULL);
+	if (!sn->tracked) {
+		sn->sh = NULL;
+		return;
+	}
+	sn->local = (struct toe_sonode){ .word = TOE_EPOCH | TOE_PATH_KERNEL };
+	sn->inherit = SN_INHERITED;
+	sn->sh = &sn->local;
+}
+
+static void child(void)
+{
+	intfd_forked();
+	daemon_forked();
+	qp_forked();
+	wait_forked();
+	epset_forked();
+	sonode_each(inherit);
+	toe_proc->pid = getpid();
+	st(&toe_proc->live, 1);
+}
+
+void fork_init(void)
+{
+	pthread_atfork(NULL, NULL, child);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <sys/resource.h>
+#include "intfd.h"
+#include "real.h"
+#include "sonode.h"
+
+static pthread_mutex_t intfd_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int intfd_base(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur < 64)
+		return 3;
+	if (rl.rlim_cur <= 1024)
+		return rl.rlim_cur * 3 / 4;
+	return 900;
+}
+
+static int intfd_dup(int fd)
+{
+	int new = real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)(long)intfd_base());
+
+	if (new < 0)
+		new = real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3L);
+	return new < 0 ? -errno : new;
+}
+
+static int intfd_place(int *where, int fd)
+{
+	struct sonode *sn;
+	int new = intfd_dup(fd);
+
+	if (new < 0)
+		return new;
+	sn = slot_make(new);
+	if (!sn) {
+		real.close(new);
+		return -ENOMEM;
+	}
+	st_rel(&sn->internal, where);
+	st(where, new);
+	return 0;
+}
+
+int intfd_adopt(int *where, int fd)
+{
+	int rc;
+
+	pthread_mutex_lock(&intfd_lock);
+	rc = intfd_place(where, fd);
+	pthread_mutex_unlock(&intfd_lock);
+	real.close(fd);
+	return rc;
+}
+
+void intfd_close(int *where)
+{
+	struct sonode *sn;
+
+	pthread_mutex_lock(&intfd_lock);
+	sn = *where >= 0 ? slot_get(*where) : NULL;
+	if (sn) {
+		st(&sn->internal, NULL);
+		real.close(*where);
+	}
+	st(where, -1);
+	pthread_mutex_unlock(&intfd_lock);
+}
+
+bool intfd_is(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+
+	return sn && ld(&sn->internal) && ld(&toe_proc->live);
+}
+
+int intfd_evade(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+	int rc = 0;
+
+	pthread_mutex_lock(&intfd_lock);
+	if (sn && sn->internal) {
+		rc = intfd_place(sn->internal, fd);
+		if (!rc) {
+			st(&sn->internal, NULL);
+			real.close(fd);
+		}
+	}
+	pthread_mutex_unlock(&intfd_lock);
+	return rc;
+}
+
+int intfd_next(unsigned int lo, unsigned int hi)
+{
+	unsigned int fd, b;
+
+	for (b = lo >> SLOT_SHIFT; b < TOE_SONODES / SLOT_BLOCK; b++) {
+		if (!ld_acq(&slot_blocks[b]))
+			continue;
+		fd = b << SLOT_SHIFT;
+		for (fd = fd < lo ? lo : fd; fd >> SLOT_SHIFT == b; fd++) {
+			if (fd > hi)
+				return -1;
+			if (intfd_is(fd))
+				return fd;
+		}
+	}
+	return -1;
+}
+
+static void intfd_drop(struct sonode *sn)
+{
+	if (!sn->internal)
+		return;
+	*sn->internal = -1;
+	sn->internal = NULL;
+	real.close(sn->fd);
+}
+
+void intfd_forked(void)
+{
+	pthread_mutex_init(&intfd_lock, NULL);
+	sonode_each(intfd_drop);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "daemon.h"
+#include "io.h"
+#include "real.h"
+#include "tx.h"
+#include "wait.h"
+
+/* What is left of the vector, in tmp. */
+static int rest_of(const struct io *io, struct iovec *tmp)
+{
+	size_t skip = io->done;
+	int i, n = 0;
+
+	for (i = 0; i < io->niov && n < IOV_MAX; i++) {
+		if (skip >= io->iov[i].iov_len) {
+			skip -= io->iov[i].iov_len;
+			continue;
+		}
+		tmp[n].iov_base = (char *)io->iov[i].iov_base + skip;
+		tmp[n++].iov_len = io->iov[i].iov_len - skip;
+		skip = 0;
+	}
+	return n;
+}
+
+static ssize_t kernel_rest(int fd, const struct io *io, bool out)
+{
+	struct iovec tmp[IOV_MAX];
+	struct msghdr m = { .msg_iov = tmp };
+
+	m.msg_iovlen = rest_of(io, tmp);
+	return out ? real.sendmsg(fd, &m, io->flags | MSG_NOSIGNAL) : real.recvmsg(fd, &m, io->flags);
+}
+
+static ssize_t kernel_recv(int fd, const struct io *io)
+{
+	if (io->done)
+		return kernel_rest(fd, io, false);
+	switch (io->kind) {
+	case IO_READ:
+		return real.read(fd, io->iov->iov_base, io->len);
+	case IO_READV:
+		return real.readv(fd, io->iov, io->niov);
+	case IO_RECVMSG:
+		return real.recvmsg(fd, io->msg, io->flags);
+	default:
+		return real.recv(fd, io->iov->iov_base, io->len, io->flags);
+	}
+}
+
+static ssize_t kernel_send(int fd, const struct io *io, bool plain)
+{
+	if (plain && io->kind == IO_WRITE)
+		return real.write(fd, io->iov->iov_base, io->len);
+	if (plain && io->kind == IO_WRITEV)
+		return real.writev(fd, io->iov, io->niov);
+	if (io->done)
+		return kernel_rest(fd, io, true);
+	if (io->kind == IO_SENDMSG && io->msg)
+		return real.sendmsg(fd, io->msg, io->flags | MSG_NOSIGNAL);
+	if (io->niov == 1)
+		return real.send(fd, io->iov->iov_base, io->len, io->flags | MSG_NOSIGNAL);
+	return kernel_rest(fd, io, true);
+}
+
+/*
+ * Another process shares the descriptor and its path changed there: what a
+ * parked socket answers. Ask for the upload, then try once more.
+ */
+static bool parked_elsewhere(struct sonode *sn, struct io *io)
+{
+	int err = errno;
+
+	if (ld(&sn->inherit) != SN_SHARED || io->retries++ > 3)
+		return false;
+	if (err != EPERM && err != EINVAL && err != EPIPE && err != ENOTCONN)
+		return false;
+	if (daemon_upload(sn->fd, TOE_WHY_FORK)) {
+		errno = err;
+		return false;
+	}
+	return true;
+}
+
+/* The slot was tracked, but the descriptor is no socket any more: closed where we do not see it. */
+static bool not_ours(struct sonode *sn)
+{
+	if (errno != ENOTSOCK)
+		return false;
+	sonode_untrack(sn, TOE_WHY_CLOSE);
+	return true;
+}
+
+/* These are the caller's own, whatever path it was on. */
+static bool has_changed(int err)
+{
+	return err != EINTR && err != EFAULT && err != EBADF;
+}
+
+enum { IO_AGAIN = 0, IO_DONE = 1 };
+
+int io_blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
+	       bool (*ready)(const struct ring *r, size_t need), size_t need)
+{
+	struct waitctx *c = wait_ctx();
+	int rc;
+
+	if (!c || wait_watch(c, sn, r)) {
+		if (!sonode_upload(sn, TOE_WHY_CALL))
+			return IO_AGAIN;
+		errno = EIO;
+		return IO_DONE;
+	}
+	if (ready(r, need) || sonode_word(sn) != r->word)
+		return IO_AGAIN;
+	if (timeo_ns && !io->deadline_ns)
+		io->deadline_ns = wait_deadline(timeo_ns);
+	if (io->deadline_ns && wait_now() >= io->deadline_ns) {
+		errno = EAGAIN;
+		return IO_DONE;
+	}
+	rc = wait_sleep(c, io->deadline_ns);
+	if (!rc || (rc == -EINTR && !timeo_ns && wait_restarts()))
+		return IO_AGAIN;
+	errno = -rc;
+	return IO_DONE;
+}
+
+static bool rx_ready(const struct ring *r, size_t need)
+{
+	uint32_t pos;
+
+	return !pos_load(&r->ctl->rx_read, &pos) || ring_avail(r, pos) >= need;
+}
+
+static bool tx_ready(const struct ring *r, size_t need)
+{
+	uint32_t pos;
+
+	return !pos_load(&r->ctl->tx_filled, &pos) || ring_space(r, pos) >= need;
+}
+
+/*
+ * RFC 9293 3.8.6.2.2, in the measure of Linux: tell the peer when what it may
+ * send has at least doubled and grows by two segments or half the ring.
+ */
+static void window_update(struct sonode *sn, const struct ring *r)
+{
+	uint32_t pos, adv = ld(&r->ctl->rcv_adv), least = 2 * r->mss;
+	int32_t known, gain;
+
+	if (!pos_load(&r->ctl->rx_read, &pos))
+		return;
+	known = adv - ld_acq(&r->ctl->rcv_nxt);
+	gain = pos + r->rx_size - (1U << r->wscale) - adv;
+	if (least > r->rx_size / 2)
+		least = r->rx_size / 2;
+	if (known < 0)
+		known = 0;
+	if (gain >= (int32_t)least && gain >= known && (uint32_t)known < r->rx_size / 2)
+		tx_ack(sn, r);
+}
+
+static size_t rx_target(struct sonode *sn, const struct io *io, const struct ring *r)
+{
+	size_t n = io->flags & MSG_WAITALL ? io->len : ld(&sn->lowat);
+
+	if (n > io->len)
+		n = io->len;
+	if (io->flags & MSG_PEEK && n > r->rx_size / 2)
+		n = r->rx_size / 2;
+	return n;
+}
+
+/* One pass on the rx ring. */
+static int rx_pass(struct sonode *sn, struct io *io, uint32_t word)
+{
+	bool peek = io->flags & MSG_PEEK;
+	size_t target, need;
+	struct ring r;
+	ssize_t n;
+	int rc;
+
+	rc = sonode_ring(sn, word, &r);
+	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
+		return IO_AGAIN;
+	errno = EIO;
+	if (rc)
+		return IO_DONE;
+	sonode_opts(sn, word);
+	if (peek)
+		io->done = 0;
+	n = ring_take(&r, io->iov, io->niov, io->done, io->len - io->done, peek, io->flags & MSG_TRUNC);
+	if (n < 0) {
+		sched_yield();
+		return IO_AGAIN;
+	}
+	io->done += n;
+	if (n && !peek)
+		window_update(sn, &r);
+	target = rx_target(sn, io, &r);
+	if (io->done >= target)
+		return IO_DONE;
+	errno = EAGAIN;
+	if (io->flags & MSG_DONTWAIT || ld(&sn->nonblock))
+		return IO_DONE;
+	need = peek ? target : 1;
+	return io_blocked(sn, io, &r, ld(&sn->rcvtimeo_ns), rx_ready, need);
+}
+
+static ssize_t result(const struct io *io)
+{
+	return io->done ? (ssize_t)io->done : -1;
+}
+
+/* 1: return *ret, 0: again. */
+static int recv_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
+		       ssize_t *ret)
+{
+	ssize_t n = kernel_recv(sn->fd, io);
+	int err = errno;
+	bool moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
+
+	errno = err;
+	if (n < 0 && ((moved && has_changed(err)) || not_ours(sn) || parked_elsewhere(sn, io)))
+		return 0;
+	if (!n && moved && io->len > io->done)
+		return 0;
+	if (n > 0 && moved && io->flags & MSG_WAITALL && !(io->flags & MSG_PEEK) &&
+	    io->done + n < io->len) {
+		io->done += n;
+		return 0;
+	}
+	io->from_kernel = !io->done;
+	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
+	return 1;
+}
+
+ssize_t io_recv(struct sonode *sn, struct io *io)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+	ssize_t ret;
+
+	for (;;) {
+		word = sonode_enter(sn, &sh);
+		switch (word_path(word)) {
+		case TOE_PATH_HW:
+			if (!io->len && !(io->flags & MSG_PEEK))
+				return 0;
+			if (rx_pass(sn, io, word) == IO_DONE)
+				return result(io);
+			break;
+		case TOE_PATH_MOVING:
+			errno = EIO;
+			return result(io);
+		default:
+			if (recv_kernel(sn, io, sh, word, &ret))
+				return ret;
+		}
+	}
+}
+
+/* One pass on the tx ring. */
+static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
+{
+	bool more = io->flags & MSG_MORE;
+	struct ring r;
+	ssize_t n;
+	size_t need;
+	int rc;
+
+	rc = sonode_ring(sn, word, &r);
+	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
+		return IO_AGAIN;
+	errno = EIO;
+	if (rc)
+		return IO_DONE;
+	sonode_opts(sn, word);
+	if (!tx_lock(sn))	/* interrupted by its own signal handler: let the kernel queue it */
+		return sonode_upload(sn, TOE_WHY_CALL) ? IO_DONE : IO_AGAIN;
+	n = ring_put(&r, io->iov, io->niov, io->done, io->len - io->done);
+	if (n >= 0)
+		io->done += n;
+	tx_push(sn, &r, more && io->done == io->len, false);
+	tx_unlock(sn);
+	if (n < 0) {
+		sched_yield();
+		return IO_AGAIN;
+	}
+	if (io->done == io->len) {
+		if (ld(&r.ctl->want_write) && !ld(&sn->members))
+			io_writable(sn, &r);
+		return IO_DONE;
+	}
+	want_write(r.ctl);
+	if (tx_ready(&r, 1))	/* room came while this was said */
+		return IO_AGAIN;
+	errno = EAGAIN;
+	if (io->flags & MSG_DONTWAIT || ld(&sn->nonblock))
+		return IO_DONE;
+	need = io->len - io->done;
+	if (need > r.tx_size / 3)
+		need = r.tx_size / 3;
+	add_sc(&sn->wwait, 1);
+	want_write(r.ctl);
+	rc = io_blocked(sn, io, &r, ld(&sn->sndtimeo_ns), tx_ready, need);
+	add_sc(&sn->wwait, -1);
+	return rc;
+}
+
+static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
+		       ssize_t *ret)
+{
+	bool plain = word_path(word) == TOE_PATH_NONE && !io->done;
+	ssize_t n = kernel_send(sn->fd, io, plain);
+	int err = errno;
+	bool moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
+
+	errno = err;
+	if (n < 0 && ((moved && has_changed(err)) || (!plain && not_ours(sn)) || parked_elsewhere(sn, io)))
+		return 0;
+	if (n > 0 && moved && io->done + n < io->len) {
+		io->done += n;
+		return 0;
+	}
+	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
+	if (*ret < 0 && err == EPIPE && !plain && !(io->flags & MSG_NOSIGNAL)) {
+		pthread_kill(pthread_self(), SIGPIPE);
+		errno = err;
+	}
+	return 1;
+}
+
+ssize_t io_send(struct sonode *sn, struct io *io)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+	ssize_t ret;
+
+	for (;;) {
+		word = sonode_enter(sn, &sh);
+		switch (word_path(word)) {
+		case TOE_PATH_HW:
+			if (!io->len)
+				return 0;
+			if (tx_pass(sn, io, word) == IO_DONE)
+				return result(io);
+			break;
+		case TOE_PATH_MOVING:
+			errno = EIO;
+			return result(io);
+		default:
+			if (send_kernel(sn, io, sh, word, &ret))
+				return ret;
+		}
+	}
+}
+
+bool io_readable(struct sonode *sn, const struct ring *r)
+{
+	sonode_opts(sn, r->word);
+	return rx_ready(r, ld(&sn->lowat));
+}
+
+/*
+ * Take back want_write before looking: who says it later keeps it, who said it
+ * before and then saw no room is counted in wwait and told.
+ */
+bool io_writable(struct sonode *sn, const struct ring *r)
+{
+	if (ld(&r->ctl->want_write))
+		st_sc(&r->ctl->want_write, 0);
+	if (tx_ready(r, r->tx_size / 3)) {
+		if (ld_sc(&sn->wwait)) {
+			want_write(r->ctl);
+			daemon_kick();
+		}
+		return true;
+	}
+	want_write(r->ctl);
+	return tx_ready(r, r->tx_size / 3);
+}
+
+/* The same without taking it back: the caller is counted in wwait. */
+bool io_writable_peek(const struct ring *r)
+{
+	if (tx_ready(r, r->tx_size / 3))
+		return true;
+	want_write(r->ctl);
+	return tx_ready(r, r->tx_size / 3);
+}

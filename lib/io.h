@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reading and writing on whatever path the connection is, across changes of path. */
+#ifndef IO_H
+#define IO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "sonode.h"
+
+enum io_kind { IO_READ, IO_READV, IO_RECV, IO_RECVMSG, IO_WRITE, IO_WRITEV, IO_SEND, IO_SENDMSG };
+
+struct io {
+	enum io_kind kind;	/* libc's call on the kernel path */
+	int flags;		/* MSG_* */
+	const struct iovec *iov;
+	int niov;
+	size_t len;		/* of the vector */
+	struct msghdr *msg;
+	size_t done;		/* bytes moved so far */
+	int64_t deadline_ns;	/* of a wait that has begun */
+	int retries;
+	bool from_kernel;	/* the result is libc's: msg was filled in */
+};
+
+ssize_t io_recv(struct sonode *sn, struct io *io);
+ssize_t io_send(struct sonode *sn, struct io *io);
+
+/* For poll and epoll: is there something to read, room to write (as Linux: a third of the ring). */
+bool io_readable(struct sonode *sn, const struct ring *r);
+bool io_writable(struct sonode *sn, const struct ring *r);
+bool io_writable_peek(const struct ring *r);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The calls that read and write, turned into struct io. */
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+#include "io.h"
+#include "real.h"
+#include "wait.h"
+
+#define RX_UPLOAD	MSG_OOB
+#define TX_UPLOAD	(MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)
+
+static bool vector_len(const struct iovec *iov, long n, size_t *len)
+{
+	long i;
+
+	if (n < 0 || n > IOV_MAX || (n && !iov))
+		return false;
+	for (*len = 0, i = 0; i < n; i++) {
+		if (iov[i].iov_len > SSIZE_MAX - *len)
+			return false;
+		*len += iov[i].iov_len;
+	}
+	return true;
+}
+
+static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind kind)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct iovec iov = { buf, len };
+	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len };
+
+	if (flags & RX_UPLOAD && sn)
+		sonode_upload(sn, TOE_WHY_CALL);
+	if (!sn || flags & (MSG_ERRQUEUE | RX_UPLOAD))
+		return kind == IO_READ ? real.read(fd, buf, len) : real.recv(fd, buf, len, flags);
+	return io_recv(sn, &io);
+}
+
+ssize_t toe_read(int fd, void *buf, size_t len)
+{
+	return recv_buf(fd, buf, len, 0, IO_READ);
+}
+
+ssize_t toe___read_chk(int fd, void *buf, size_t len, size_t room)
+{
+	return len > room ? real.__read_chk(fd, buf, len, room) : toe_read(fd, buf, len);
+}
+
+ssize_t toe_recv(int fd, void *buf, size_t len, int flags)
+{
+	return recv_buf(fd, buf, len, flags, IO_RECV);
+}
+
+ssize_t toe___recv_chk(int fd, void *buf, size_t len, size_t room, int flags)
+{
+	return len > room ? real.__recv_chk(fd, buf, len, room, flags) : toe_recv(fd, buf, len, flags);
+}
+
+/* TCP gives no address here: the kernel sets the length to 0 and so do we. */
+ssize_t toe_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *a, socklen_t *n)
+{
+	ssize_t rc = recv_buf(fd, buf, len, flags, IO_RECV);
+
+	if (rc >= 0 && a && n)
+		*n = 0;
+	return rc;
+}
+
+ssize_t toe___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags,
+			   struct sockaddr *a, socklen_t *n)
+{
+	if (len > room)
+		return real.__recvfrom_chk(fd, buf, len, room, flags, a, n);
+	return toe_recvfrom(fd, buf, len, flags, a, n);
+}
+
+ssize_t toe_readv(int fd, const struct iovec *iov, int n)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct io io = { .kind = IO_READV, .iov = iov, .niov = n };
+
+	if (!sn || !vector_len(iov, n, &io.len))
+		return real.readv(fd, iov, n);
+	return io_recv(sn, &io);
+}
+
+static ssize_t recv_msg(int fd, struct msghdr *m, int flags, int64_t deadline_ns)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct io io = { .kind = IO_RECVMSG, .flags = flags, .msg = m, .deadline_ns = deadline_ns };
+	struct msghdr in;
+	ssize_t rc;
+
+	if (sn && flags & RX_UPLOAD)
+		sonode_upload(sn, TOE_WHY_CALL);
+	if (!sn || !m || flags & (MSG_ERRQUEUE | RX_UPLOAD) ||
+	    !vector_len(m->msg_iov, m->msg_iovlen, &io.len))
+		return real.recvmsg(fd, m, flags);
+	in = *m;
+	io.iov = m->msg_iov;
+	io.niov = m->msg_iovlen;
+	m->msg_namelen = 0;
+	m->msg_controllen = 0;
+	m->msg_flags = 0;
+	in.msg_flags = 0;
+	io.msg = &in;
+	rc = io_recv(sn, &io);
+	if (rc >= 0 && io.from_kernel) {
+		m->msg_namelen = in.msg_namelen;
+		m->msg_controllen = in.msg_controllen;
+		m->msg_flags = in.msg_flags;
+	}
+	return rc;
+}
+
+ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
+{
+	return recv_msg(fd, m, flags, 0);
+}
+
+int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *ts)
+{
+	int64_t end = ts ? wait_now() + ts->tv_sec * 1000000000LL + ts->tv_nsec : 0;
+	unsigned int i;
+	ssize_t rc;
+
+	for (i = 0; i < n; i++) {
+		rc = recv_msg(fd, &v[i].msg_hdr, flags & ~MSG_WAITFORONE, 0);
+		if (rc < 0)
+			return i ? (int)i : -1;
+		v[i].msg_len = rc;
+		if (!rc || (end && wait_now() >= end))
+			return i + 1;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+	}
+	return n;
+}
+
+static ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_kind kind)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len };
+
+	if (sn && flags & TX_UPLOAD)
+		sonode_upload(sn, TOE_WHY_CALL);
+	if (!sn || flags & TX_UPLOAD)
+		return kind == IO_WRITE ? real.write(fd, buf, len) : real.send(fd, buf, len, flags);
+	return io_send(sn, &io);
+}
+
+ssize_t toe_write(int fd, const void *buf, size_t len)
+{
+	return send_buf(fd, buf, len, 0, IO_WRITE);
+}
+
+ssize_t toe_send(int fd, const void *buf, size_t len, int flags)
+{
+	return send_buf(fd, buf, len, flags, IO_SEND);
+}
+
+/* The address is ignored on a connected TCP socket, except by MSG_FASTOPEN. */
+ssize_t toe_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *a,
+		   socklen_t n)
+{
+	if (flags & TX_UPLOAD) {
+		struct sonode *sn = sonode_get(fd);
+
+		if (sn)
+			sonode_upload(sn, TOE_WHY_CALL);
+		return real.sendto(fd, buf, len, flags, a, n);
+	}
+	return send_buf(fd, buf, len, flags, IO_SEND);
+}
+
+ssize_t toe_writev(int fd, const struct iovec *iov, int n)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct io io = { .kind = IO_WRITEV, .iov = iov, .niov = n };
+
+	if (!sn || !vector_len(iov, n, &io.len))
+		return real.writev(fd, iov, n);
+	return io_send(sn, &io);
+}
+
+ssize_t toe_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct io io = { .kind = IO_SENDMSG, .flags = flags, .msg = (void *)(uintptr_t)m };
+
+	if (!sn) {
+		sonode_put_rights(m);
+		return real.sendmsg(fd, m, flags);
+	}
+	if (!m || flags & TX_UPLOAD || m->msg_controllen ||
+	    !vector_len(m->msg_iov, m->msg_iovlen, &io.len)) {
+		sonode_upload(sn, TOE_WHY_CALL);
+		return real.sendmsg(fd, m, flags);
+	}
+	io.iov = m->msg_iov;
+	io.niov = m->msg_iovlen;
+	return io_send(sn, &io);
+}
+
+int toe_sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
+{
+	unsigned int i;
+	ssize_t rc;
+
+	for (i = 0; i < n; i++) {
+		rc = toe_sendmsg(fd, &v[i].msg_hdr, flags);
+		if (rc < 0)
+			return i ? (int)i : -1;
+		v[i].msg_len = rc;
+	}
+	return n;
+}

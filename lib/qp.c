@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "csum.h"
+#include "daemon.h"
+#include "epset.h"
+#include "intfd.h"
+#include "qp.h"
+#include "real.h"
+#include "tx.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* pool, and which is bound */
+static struct qp pool[QP_MAX];
+static unsigned int nr_qps;
+static int32_t conn_fd[TOE_MAX_CONNS];	/* HW_CONNID -> descriptor + 1 */
+static uint32_t fork_gen = 1;
+
+static __thread struct qp *mine;
+static __thread uint32_t mine_gen;
+
+static struct qp *qp_new(void)
+{
+	struct toe_msg msg = { .type = TOE_MSG_QP };
+	struct qp *qp = &pool[nr_qps];
+	int fd = -1, n = 1, rc;
+	uint8_t *slab;
+
+	rc = daemon_request(&msg, &fd, &n);
+	if (rc || n != 1)
+		goto fail;
+	slab = daemon_slab(msg.slab);
+	if (!slab || msg.chunk >= TOE_SLAB_CHUNKS)
+		goto fail;
+	qp->wake = (struct toe_qp_wake *)(slab + (size_t)msg.chunk * TOE_CHUNK_SIZE);
+	qp->id = msg.qp;
+	qp->idx = nr_qps;
+	qp->threads = 0;
+	if (intfd_adopt(&qp->fd, fd))
+		return NULL;
+	st_rel(&nr_qps, nr_qps + 1);
+	return qp;
+fail:
+	if (n == 1 && fd >= 0)
+		real.close(fd);
+	return NULL;
+}
+
+static struct qp *least_used(void)
+{
+	struct qp *best = NULL;
+	unsigned int i;
+
+	for (i = 0; i < nr_qps; i++)
+		if (!best || pool[i].threads < best->threads)
+			best = &pool[i];
+	return best;
+}
+
+struct qp *qp_mine(void)
+{
+	struct qp *qp;
+
+	if (mine && mine_gen == fork_gen)
+		return mine;
+	pthread_mutex_lock(&lock);
+	qp = least_used();
+	if ((!qp || qp->threads) && nr_qps < QP_MAX) {
+		struct qp *new = qp_new();
+
+		qp = new ? new : qp;
+	}
+	if (qp)
+		qp->threads++;
+	pthread_mutex_unlock(&lock);
+	mine = qp;
+	mine_gen = fork_gen;
+	return qp;
+}
+
+void qp_thread_gone(void)
+{
+	if (!mine || mine_gen != fork_gen)
+		return;
+	pthread_mutex_lock(&lock);
+	mine->threads--;
+	pthread_mutex_unlock(&lock);
+	mine = NULL;
+}
+
+struct qp *qp_at(unsigned int idx)
+{
+	return idx < ld_acq(&nr_qps) ? &pool[idx] : NULL;
+}
+
+struct qp *qp_bind(struct sonode *sn, const struct ring *r)
+{
+	struct toe_desc desc = { .op = TOE_OP_BIND };
+	struct qp *qp;
+
+	if (ld_acq(&sn->qp_word) == r->word)
+		return ld(&sn->qp);
+	qp = qp_mine();
+	if (!qp || r->connid >= TOE_MAX_CONNS)
+		return NULL;
+	pthread_mutex_lock(&lock);
+	if (sn->qp_word != r->word) {
+		st(&conn_fd[r->connid], sn->fd + 1);
+		qp_write(qp, r, &desc);
+		st(&sn->qp, qp);
+		st_rel(&sn->qp_word, r->word);
+	}
+	qp = sn->qp;
+	pthread_mutex_unlock(&lock);
+	return qp;
+}
+
+void qp_write(struct qp *qp, const struct ring *r, struct toe_desc *desc)
+{
+	uint8_t room[TOE_HDR_MAX] = { 0 };
+	struct iovec iov[3] = { { room, r->hdr_len } };
+	size_t a = 0, len = desc->len;
+	int err = errno, n = 1;
+
+	if (len) {
+		iov[1].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq, len, &a);
+		iov[1].iov_len = a;
+		desc->csum = csum_partial(iov[1].iov_base, a);
+		n = 2;
+	}
+	if (a < len) {
+		iov[2].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq + a, len - a, &iov[2].iov_len);
+		desc->csum = csum_join(desc->csum, csum_partial(iov[2].iov_base, len - a), a);
+		n = 3;
+	}
+	desc->magic = TOE_DESC_MAGIC;
+	desc->hw_connid = r->connid;
+	desc->gen = r->gen;
+	memcpy(room, desc, sizeof(*desc));
+	/* not libc's writev(): that is a cancellation point, and the write lock is held */
+	syscall(SYS_writev, ld(&qp->fd), iov, n);
+	errno = err;
+}
+
+static struct sonode *conn_sonode(uint32_t connid)
+{
+	struct sonode *sn = slot_get(ld(&conn_fd[connid]) - 1);
+	struct toe_sonode *sh = sn ? ld_acq(&sn->sh) : NULL;
+
+	if (!sh || word_path(ld_acq(&sh->word)) != TOE_PATH_HW || sh->hw_connid != connid)
+		return NULL;
+	return sn;
+}
+
+static void service_word(struct qp *qp, unsigned int w, struct epset *self)
+{
+	uint64_t bits = wake_take(&qp->wake->words[w]);
+	struct sonode *sn;
+
+	for (; bits; bits &= bits - 1) {
+		sn = conn_sonode(w * 64 + __builtin_ctzll(bits));
+		if (!sn)
+			continue;
+		tx_kick(sn);
+		epset_event(sn, self);
+	}
+}
+
+void qp_service(struct qp *qp, struct epset *self)
+{
+	uint64_t sum;
+	unsigned int i;
+
+	for (i = 0; i < TOE_QP_SUMMARY; i++) {
+		sum = wake_take(&qp->wake->summary[i]);
+		for (; sum; sum &= sum - 1)
+			service_word(qp, i * 64 + __builtin_ctzll(sum), self);
+	}
+}
+
+/* The child has no queue pairs: their wake blocks are not mapped there. */
+void qp_forked(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	nr_qps = 0;
+	fork_gen++;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Queue pairs of this process: a small pool, one a thread while there are any, shared beyond. */
+#ifndef QP_H
+#define QP_H
+
+#include "ring.h"
+#include "sonode.h"
+#include "toe/desc.h"
+
+#define QP_MAX		8
+
+struct qp {
+	int fd;			/* TAP: blocking, written, never read */
+	unsigned int idx;	/* in the pool */
+	unsigned int id;	/* toed's number */
+	unsigned int threads;
+	struct toe_qp_wake *wake;
+};
+
+struct qp *qp_mine(void);		/* this thread's; NULL: none to be had */
+struct qp *qp_at(unsigned int idx);
+/* The queue pair that the connection rings, bound now if it was not. It stays
+ * the same until the path changes. NULL: none to be had. */
+struct qp *qp_bind(struct sonode *sn, const struct ring *r);
+
+/* One frame: desc (op, flags, seq, len, csum set by the caller), payload from the tx ring. */
+void qp_write(struct qp *qp, const struct ring *r, struct toe_desc *desc);
+
+/* Take the wake bits: push what is unsent, tell the epoll sets. self: the caller's own set. */
+void qp_service(struct qp *qp, struct epset *self);
+void qp_thread_gone(void);
+void qp_forked(void);
+
+#endif

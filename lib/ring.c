@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+#include "ring.h"
+
+/* A walk over an iovec. */
+struct cursor {
+	const struct iovec *iov;
+	int n;
+	size_t off;
+};
+
+static void cursor_skip(struct cursor *c, size_t skip)
+{
+	c->off += skip;
+	while (c->n && c->off >= c->iov->iov_len) {
+		c->off -= c->iov->iov_len;
+		c->iov++;
+		c->n--;
+	}
+}
+
+static uint8_t *cursor_piece(const struct cursor *c, size_t len, size_t *piece)
+{
+	size_t room = c->iov->iov_len - c->off;
+
+	*piece = len < room ? len : room;
+	return (uint8_t *)c->iov->iov_base + c->off;
+}
+
+static void copy_out(const struct ring *r, uint32_t seq, struct cursor c, size_t len)
+{
+	size_t a, n;
+
+	while (len && c.n) {
+		uint8_t *src = ring_piece(r->rx, r->rx_mask, seq, len, &a);
+		uint8_t *dst = cursor_piece(&c, a, &n);
+
+		memcpy(dst, src, n);
+		cursor_skip(&c, n);
+		seq += n;
+		len -= n;
+	}
+}
+
+static void copy_in(const struct ring *r, uint32_t seq, struct cursor c, size_t len)
+{
+	size_t a, n;
+
+	while (len && c.n) {
+		uint8_t *dst = ring_piece(r->tx, r->tx_mask, seq, len, &a);
+		uint8_t *src = cursor_piece(&c, a, &n);
+
+		memcpy(dst, src, n);
+		cursor_skip(&c, n);
+		seq += n;
+		len -= n;
+	}
+}
+
+ssize_t ring_take(const struct ring *r, const struct iovec *iov, int niov, size_t skip,
+		  size_t len, bool peek, bool discard)
+{
+	struct cursor c = { iov, niov, 0 };
+	uint32_t pos, n;
+
+	cursor_skip(&c, skip);
+	for (;;) {
+		if (!pos_load(&r->ctl->rx_read, &pos))
+			return -ESTALE;
+		n = ring_avail(r, pos);
+		if (n > len)
+			n = len;
+		if (!n)
+			return 0;
+		if (!discard)
+			copy_out(r, pos, c, n);
+		/* for a peek the exchange of pos with itself proves that the bytes were still there */
+		if (pos_commit(&r->ctl->rx_read, pos, peek ? pos : pos + n))
+			return n;
+	}
+}
+
+/* One writer at a time: the caller holds the SONODE's write lock. */
+ssize_t ring_put(const struct ring *r, const struct iovec *iov, int niov, size_t skip, size_t len)
+{
+	struct cursor c = { iov, niov, 0 };
+	uint32_t pos, n;
+
+	cursor_skip(&c, skip);
+	if (!pos_load(&r->ctl->tx_filled, &pos))
+		return -ESTALE;
+	n = ring_space(r, pos);
+	if (n > len)
+		n = len;
+	if (!n)
+		return 0;
+	copy_in(r, pos, c, n);
+	return pos_commit(&r->ctl->tx_filled, pos, pos + n) ? (ssize_t)n : -ESTALE;
+}

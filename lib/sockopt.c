@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Options and ioctls: the parked socket answers most of them as it is. */
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include "io.h"
+#include "real.h"
+#include "sonode.h"
+#include "tx.h"
+
+#ifndef SO_ATTACH_REUSEPORT_CBPF
+#define SO_ATTACH_REUSEPORT_CBPF 51
+#endif
+
+/* What a parked socket would do wrong, or what the engines do not do. */
+static bool needs_kernel(int level, int opt)
+{
+	if (level == IPPROTO_TCP)
+		return opt == TCP_REPAIR || opt == TCP_REPAIR_QUEUE || opt == TCP_QUEUE_SEQ ||
+		       opt == TCP_REPAIR_OPTIONS || opt == TCP_REPAIR_WINDOW || opt == TCP_TIMESTAMP ||
+		       opt == TCP_ULP || opt == TCP_MD5SIG || opt == TCP_MD5SIG_EXT ||
+		       opt == TCP_FASTOPEN_CONNECT || opt == TCP_CONGESTION ||
+		       opt == TCP_ZEROCOPY_RECEIVE || opt == TCP_MAXSEG || opt == TCP_WINDOW_CLAMP;
+	if (level == SOL_SOCKET)
+		return opt == SO_ATTACH_FILTER || opt == SO_ATTACH_BPF || opt == SO_DETACH_FILTER ||
+		       opt == SO_LOCK_FILTER || opt == SO_ZEROCOPY || opt == SO_TIMESTAMPING ||
+		       opt == SO_MARK || opt == SO_BINDTODEVICE || opt == SO_RCVBUF ||
+		       opt == SO_RCVBUFFORCE || opt == SO_SNDBUF || opt == SO_SNDBUFFORCE ||
+		       opt == SO_MAX_PACING_RATE;
+	return (level == IPPROTO_IP && (opt == IP_OPTIONS || opt == IP_TOS || opt == IP_TTL)) ||
+	       (level == IPPROTO_IPV6 && (opt == IPV6_TCLASS || opt == IPV6_UNICAST_HOPS));
+}
+
+static bool flushes(int level, int opt)
+{
+	return level == IPPROTO_TCP && (opt == TCP_CORK || opt == TCP_NODELAY);
+}
+
+int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
+{
+	struct sonode *sn = sonode_get(fd);
+	struct toe_sonode *sh;
+	uint32_t word;
+	int rc, on = 0;
+
+	if (!sn)
+		return real.setsockopt(fd, level, opt, val, len);
+	if (needs_kernel(level, opt))
+		sonode_upload(sn, TOE_WHY_SOCKOPT);
+	word = sonode_enter(sn, &sh);
+	rc = real.setsockopt(fd, level, opt, val, len);
+	if (word_path(word) == TOE_PATH_KERNEL)
+		users_leave(sh, word);
+	sonode_opts_stale(sn);
+	if (rc || !flushes(level, opt) || len < sizeof(on))
+		return rc;
+	memcpy(&on, val, sizeof(on));
+	if ((opt == TCP_CORK) != !!on)	/* uncorked, or Nagle's algorithm turned off */
+		tx_flush(sn);
+	return 0;
+}
+
+/* The kernel's answer about the parked socket, with what the engines know better. */
+static void tcp_info(struct sonode *sn, struct tcp_info *ti)
+{
+	uint32_t word = sonode_word(sn), una, nxt, filled;
+	struct ring r;
+
+	if (word_path(word) != TOE_PATH_HW || sonode_ring(sn, word, &r))
+		return;
+	una = ld(&r.ctl->snd_una);
+	nxt = ld(&r.ctl->snd_nxt);
+	pos_load(&r.ctl->tx_filled, &filled);
+	ti->tcpi_rtt = ld(&r.ctl->srtt_us);
+	ti->tcpi_rttvar = ld(&r.ctl->rttvar_us);
+	ti->tcpi_rto = ti->tcpi_rtt + 4 * ti->tcpi_rttvar;
+	if (ti->tcpi_rto < 200000)
+		ti->tcpi_rto = 200000;
+	ti->tcpi_snd_mss = r.mss;
+	ti->tcpi_snd_cwnd = ld(&r.ctl->cwnd) / r.mss;
+	ti->tcpi_snd_ssthresh = ld(&r.ctl->ssthresh) / r.mss;
+	if (ld(&r.ctl->ssthresh) >= 0x7fffffff)
+		ti->tcpi_snd_ssthresh = 0x7fffffff;
+	ti->tcpi_unacked = (nxt - una + r.mss - 1) / r.mss;
+	ti->tcpi_notsent_bytes = filled - nxt;
+	ti->tcpi_snd_wnd = ld(&r.ctl->snd_wnd);
+	ti->tcpi_total_retrans = ld(&r.ctl->rtx_segs);
+}
+
+int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
+{
+	struct sonode *sn = sonode_get(fd);
+	socklen_t room = len ? *len : 0, got = sizeof(struct tcp_info);
+	struct tcp_info ti = { 0 };
+
+	if (!sn)
+		return real.getsockopt(fd, level, opt, val, len);
+	sonode_settled(sn);	/* in a move the socket is closed for an instant */
+	if (level != IPPROTO_TCP || opt != TCP_INFO || !room)
+		return real.getsockopt(fd, level, opt, val, len);
+	if (real.getsockopt(fd, level, opt, &ti, &got) < 0)
+		return -1;
+	tcp_info(sn, &ti);
+	*len = room < got ? room : got;
+	memcpy(val, &ti, *len);
+	return 0;
+}
+
+static int hw_count(struct ring *r, unsigned long req, int *n)
+{
+	uint32_t pos;
+
+	pos_load(req == FIONREAD ? &r->ctl->rx_read : &r->ctl->tx_filled, &pos);
+	switch (req) {
+	case FIONREAD:
+		*n = ring_avail(r, pos);
+		return 0;
+	case SIOCOUTQ:
+		*n = pos - ld(&r->ctl->snd_una);
+		return 0;
+	default:
+		*n = pos - ld(&r->ctl->snd_nxt);
+		return 0;
+	}
+}
+
+int toe_ioctl(int fd, unsigned long req, void *arg)
+{
+	struct sonode *sn = sonode_get(fd);
+	uint32_t word;
+	struct ring r;
+	int rc;
+
+	if (!sn)
+		return real.ioctl(fd, req, arg);
+	word = sonode_settled(sn);
+	if (arg && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) &&
+	    word_path(word) == TOE_PATH_HW && !sonode_ring(sn, word, &r))
+		return hw_count(&r, req, arg);
+	rc = real.ioctl(fd, req, arg);
+	if (req == FIONBIO)
+		sonode_opts_stale(sn);
+	return rc;
+}

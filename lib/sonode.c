@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon.h"
+#include "epset.h"
+#include "qp.h"
+#include "real.h"
+#include "sonode.h"
+#include "toe/desc.h"
+
+static struct toe_proc nothing;
+struct toe_proc *toe_proc = &nothing;
+struct sonode *slot_blocks[TOE_SONODES / SLOT_BLOCK];
+
+void proc_init(void)
+{
+	size_t len = sysconf(_SC_PAGESIZE);
+	void *p;
+
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return;
+	if (madvise(p, len, MADV_WIPEONFORK) < 0) {
+		munmap(p, len);
+		return;
+	}
+	toe_proc = p;
+	toe_proc->pid = getpid();
+}
+
+struct sonode *slot_make(int fd)
+{
+	const size_t len = SLOT_BLOCK * sizeof(struct sonode);
+	struct sonode *block, *none = NULL;
+	unsigned int b = (unsigned int)fd >> SLOT_SHIFT, i;
+
+	if ((unsigned int)fd >= TOE_SONODES)
+		return NULL;
+	if (ld_acq(&slot_blocks[b]))
+		return slot_get(fd);
+	block = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (block == MAP_FAILED)
+		return NULL;
+	for (i = 0; i < SLOT_BLOCK; i++) {
+		block[i].fd = (b << SLOT_SHIFT) + i;
+		pthread_mutex_init(&block[i].wlock, NULL);
+	}
+	if (!cas_sc(&slot_blocks[b], &none, block))
+		munmap(block, len);
+	return slot_get(fd);
+}
+
+int slot_busy(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+
+	return sn && (ld(&sn->tracked) || ld(&sn->internal) || ld(&sn->members) || ld(&sn->ep));
+}
+
+void sonode_each(void (*fn)(struct sonode *sn))
+{
+	struct sonode *block;
+	unsigned int b, i;
+
+	for (b = 0; b < TOE_SONODES / SLOT_BLOCK; b++) {
+		block = ld_acq(&slot_blocks[b]);
+		for (i = 0; block && i < SLOT_BLOCK; i++)
+			fn(&block[i]);
+	}
+}
+
+static bool is_tcp(int fd, uint64_t *cookie)
+{
+	socklen_t len = sizeof(int);
+	int proto;
+
+	if (real.getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len) < 0 ||
+	    proto != IPPROTO_TCP)
+		return false;
+	len = sizeof(*cookie);
+	return real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, cookie, &len) == 0;
+}
+
+static void enter_table(struct sonode *sn, uint64_t cookie)
+{
+	struct toe_sonode *sh = &toe_proc->table[sn->fd];
+	uint32_t word = ld(&sh->word);
+
+	st_sc(&sh->cookie, cookie);
+	sonode_opts_stale(sn);
+	st(&sn->tracked, 1);
+	st_rel(&sn->sh, sh);
+	if (!word_cas(&sh->word, word, TOE_PATH_KERNEL))
+		st(&sn->tracked, 0);
+}
+
+void sonode_track(int fd)
+{
+	struct sonode *sn;
+	uint64_t cookie;
+	int err = errno;
+
+	if (!daemon_ready() || !is_tcp(fd, &cookie))
+		goto out;
+	sn = slot_make(fd);
+	if (!sn)
+		goto out;
+	if (sonode_get(fd))	/* closed by a way we do not see, or connect() once more */
+		sonode_untrack(sn, TOE_WHY_CLOSE);
+	st(&sn->inherit, SN_OWN);
+	enter_table(sn, cookie);
+	epset_tracked(sn);
+out:
+	errno = err;
+}
+
+/* First use of a descriptor that was there before fork(). */
+static void adopt(struct sonode *sn)
+{
+	uint64_t cookie;
+	int err = errno;
+
+	if (!daemon_ready() || !is_tcp(sn->fd, &cookie)) {
+		st(&sn->local.word, TOE_PATH_NONE);
+		st(&sn->tracked, 0);
+		goto out;
+	}
+	daemon_upload(sn->fd, TOE_WHY_FORK);
+	st(&sn->inherit, SN_SHARED);
+	enter_table(sn, cookie);
+	epset_tracked(sn);
+out:
+	errno = err;
+}
+
+void sonode_untrack(struct sonode *sn, enum toe_why why)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+
+	for (;;) {
+		sh = ld_acq(&sn->sh);
+		word = sh ? ld_acq(&sh->word) : TOE_PATH_NONE;
+		if (word_path(word) == TOE_PATH_NONE)
+			return;
+		if (word_path(word) == TOE_PATH_KERNEL) {
+			if (word_cas(&sh->word, word, TOE_PATH_NONE))
+				break;
+			continue;
+		}
+		if (sonode_upload(sn, why)) {
+			word_cas(&sh->word, word, TOE_PATH_NONE);
+			break;
+		}
+	}
+	st_sc(&sh->cookie, 0);
+	st(&sn->tracked, 0);
+	epset_sync(sn);
+}
+
+/* Bounded: a wake-up may have been for an older word, and toed may have died. */
+static void futex_wait(uint32_t *word, uint32_t old)
+{
+	struct timespec ts = { .tv_nsec = 100000000 };
+
+	syscall(SYS_futex, word, FUTEX_WAIT, old, &ts, NULL, 0);
+}
+
+/* True: no longer MOVING. False: half a minute has passed. */
+static bool settle(struct sonode *sn)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+	int i, err = errno;
+
+	for (i = 0; i < 300; i++) {
+		sh = ld_acq(&sn->sh);
+		word = ld_acq(&sh->word);
+		if (word_path(word) != TOE_PATH_MOVING)
+			break;
+		futex_wait(&sh->word, word);
+		if (i % 10 == 9)
+			daemon_check();
+	}
+	errno = err;
+	return i < 300;
+}
+
+int sonode_upload(struct sonode *sn, enum toe_why why)
+{
+	int rc, i;
+
+	if (ld(&sn->inherit) == SN_INHERITED)
+		adopt(sn);
+	for (i = 0; i < 100; i++) {
+		if (word_path(ld_acq(&ld_acq(&sn->sh)->word)) == TOE_PATH_MOVING && !settle(sn))
+			break;
+		if (word_path(ld_acq(&ld_acq(&sn->sh)->word)) < TOE_PATH_MOVING) {
+			epset_sync(sn);
+			return 0;
+		}
+		rc = daemon_upload(sn->fd, why);
+		if (rc == -EIO)
+			break;
+		if (rc)
+			usleep(1000);
+	}
+	return -EIO;
+}
+
+uint32_t sonode_enter(struct sonode *sn, struct toe_sonode **shp)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+
+	for (;;) {
+		if (ld(&sn->inherit) == SN_INHERITED)
+			adopt(sn);
+		*shp = sh = ld_acq(&sn->sh);
+		word = ld_acq(&sh->word);
+		switch (word_path(word)) {
+		case TOE_PATH_KERNEL:
+			if (users_enter(sh, word))
+				return word;
+			break;
+		case TOE_PATH_MOVING:
+			if (!settle(sn))
+				return word;
+			break;
+		default:
+			return word;
+		}
+	}
+}
+
+uint32_t sonode_settled(struct sonode *sn)
+{
+	uint32_t word = sonode_word(sn);
+
+	if (word_path(word) == TOE_PATH_MOVING && settle(sn))
+		word = sonode_word(sn);
+	return word;
+}
+
+uint32_t sonode_word(struct sonode *sn)
+{
+	struct toe_sonode *sh;
+
+	if (ld(&sn->inherit) == SN_INHERITED && ld(&sn->tracked))
+		adopt(sn);
+	sh = ld_acq(&sn->sh);
+	return sh ? ld_acq(&sh->word) : TOE_PATH_NONE;
+}
+
+static uint8_t *run(struct toe_ring_ref ref)
+{
+	uint8_t *slab = daemon_slab(ref.slab);
+
+	if (!slab || ref.order > TOE_MAX_ORDER || ref.chunk + (1U << ref.order) > TOE_SLAB_CHUNKS)
+		return NULL;
+	return slab + (size_t)ref.chunk * TOE_CHUNK_SIZE;
+}
+
+int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r)
+{
+	const struct toe_sonode *sh = ld_acq(&sn->sh);
+	struct toe_ring_ref rx = sh->rx, tx = sh->tx;
+
+	r->word = word;
+	r->connid = sh->hw_connid;
+	r->gen = sh->gen;
+	r->mss = sh->mss < TOE_MAX_PAYLOAD ? sh->mss : TOE_MAX_PAYLOAD;
+	r->hdr_len = TOE_HDR_LEN(sh->family, sh->opts & TOE_OPT_TS);
+	r->wscale = sh->rcv_wscale & 15;
+	fence_acq();
+	if (ld(&sh->word) != word)
+		return -ESTALE;
+	r->rx = run(rx);
+	r->tx = run(tx);
+	if (!r->rx || !r->tx || !r->mss)
+		return -ENOMEM;
+	r->ctl = (struct toe_ring_ctl *)(r->rx + TOE_CHUNK_DATA);
+	r->rx_mask = (1U << rx.order) - 1;
+	r->tx_mask = (1U << tx.order) - 1;
+	r->rx_size = TOE_CHUNK_DATA << rx.order;
+	r->tx_size = TOE_CHUNK_DATA << tx.order;
+	return 0;
+}
+
+static int opt_int(int fd, int level, int opt)
+{
+	socklen_t len = sizeof(int);
+	int v = 0;
+
+	return real.getsockopt(fd, level, opt, &v, &len) < 0 ? 0 : v;
+}
+
+static int64_t opt_timeo(int fd, int opt)
+{
+	struct timeval tv = { 0 };
+	socklen_t len = sizeof(tv);
+
+	if (real.getsockopt(fd, SOL_SOCKET, opt, &tv, &len) < 0)
+		return 0;
+	return tv.tv_sec * 1000000000LL + tv.tv_usec * 1000LL;
+}
+
+void sonode_opts(struct sonode *sn, uint32_t word)
+{
+	int fd = sn->fd, fl, lowat, err = errno;
+
+	if (ld_acq(&sn->opts_word) == word)
+		return;
+	fl = real.fcntl(fd, F_GETFL);
+	lowat = opt_int(fd, SOL_SOCKET, SO_RCVLOWAT);
+	st(&sn->nonblock, fl >= 0 && (fl & O_NONBLOCK));
+	st(&sn->lowat, lowat > 0 ? lowat : 1);
+	st(&sn->nodelay, !!opt_int(fd, IPPROTO_TCP, TCP_NODELAY));
+	st(&sn->cork, !!opt_int(fd, IPPROTO_TCP, TCP_CORK));
+	st(&sn->rcvtimeo_ns, opt_timeo(fd, SO_RCVTIMEO));
+	st(&sn->sndtimeo_ns, opt_timeo(fd, SO_SNDTIMEO));
+	st_rel(&sn->opts_word, word);
+	errno = err;
+}
+
+void sonode_opts_stale(struct sonode *sn)
+{
+	st_rel(&sn->opts_word, 0);
+}
+
+static struct cmsghdr *next_rights(const struct msghdr *m, struct cmsghdr *c)
+{
+	struct msghdr *mm = (struct msghdr *)(uintptr_t)m;
+
+	for (c = c ? CMSG_NXTHDR(mm, c) : CMSG_FIRSTHDR(mm); c; c = CMSG_NXTHDR(mm, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			return c;
+	return NULL;
+}
+
+static int each_right(const struct msghdr *m, bool put)
+{
+	struct cmsghdr *c = NULL;
+	struct sonode *sn;
+	size_t i, n;
+	int fd, found = 0;
+
+	while ((c = next_rights(m, c))) {
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			sn = sonode_get(fd);
+			found |= !!sn;
+			if (sn && put)
+				sonode_untrack(sn, TOE_WHY_CALL);
+		}
+	}
+	return found;
+}
+
+int sonode_in_rights(const struct msghdr *m)
+{
+	return each_right(m, false);
+}
+
+void sonode_put_rights(const struct msghdr *m)
+{
+	each_right(m, true);
+}

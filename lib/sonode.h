@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SONODE, the library's part: one slot a descriptor number, made when first
+ * needed and never freed, so that a pointer to one is good for ever.
+ */
+#ifndef SONODE_H
+#define SONODE_H
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include "ring.h"
+
+struct epset;
+struct member;
+struct qp;
+
+enum sonode_inherit {
+	SN_OWN = 0,
+	SN_INHERITED = 1,	/* known from before fork(), not yet used here */
+	SN_SHARED = 2,		/* used here, another process may move it */
+};
+
+struct sonode {
+	struct toe_sonode *sh;	/* NULL: never tracked */
+	int fd;
+	uint8_t tracked;	/* mirror of sh->word, readable after fork */
+	uint8_t inherit;	/* enum sonode_inherit */
+	/* options that the ring path needs, valid while opts_word == word */
+	uint32_t opts_word;
+	uint8_t nonblock, nodelay, cork, pad;
+	uint32_t lowat;
+	int64_t rcvtimeo_ns, sndtimeo_ns;	/* 0: none */
+	/* queue pair that the connection rings, valid while qp_word == word */
+	uint32_t qp_word;
+	uint32_t wwait;		/* threads that wait for room in the tx ring */
+	uint32_t small_end;	/* end of the last short segment sent, see tx.c */
+	struct qp *qp;
+	pthread_mutex_t wlock;	/* writers of the tx ring */
+	void *wowner;		/* thread holding it, for calls from signal handlers */
+	/* epoll, under epset.c's lock */
+	struct member *members;	/* sets that hold this descriptor */
+	struct epset *ep;	/* this descriptor is an epoll instance */
+	struct epset *ep_old;	/* it was one: memory for the next */
+	int *internal;		/* this descriptor is the library's; where its number is kept */
+	struct toe_sonode local; /* sh points here while there is no shared table */
+};
+
+/* Wiped in a child by the kernel, however it was made: then nothing is ours. */
+struct toe_proc {
+	uint32_t live;
+	int32_t pid;
+	struct toe_sonode *table;
+};
+extern struct toe_proc *toe_proc;
+
+#define SLOT_SHIFT	8
+#define SLOT_BLOCK	(1U << SLOT_SHIFT)
+extern struct sonode *slot_blocks[TOE_SONODES / SLOT_BLOCK];
+
+static inline struct sonode *slot_get(int fd)
+{
+	struct sonode *block;
+
+	if ((unsigned int)fd >= TOE_SONODES)
+		return NULL;
+	block = ld_acq(&slot_blocks[(unsigned int)fd >> SLOT_SHIFT]);
+	return block ? &block[fd & (SLOT_BLOCK - 1)] : NULL;
+}
+
+/* Tracked socket, or NULL: this call is libc's. */
+static inline struct sonode *sonode_get(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+	struct toe_sonode *sh;
+
+	if (!sn || !ld(&toe_proc->live))
+		return NULL;
+	sh = ld_acq(&sn->sh);
+	return sh && word_path(ld(&sh->word)) != TOE_PATH_NONE ? sn : NULL;
+}
+
+void proc_init(void);
+struct sonode *slot_make(int fd);		/* NULL: no memory or out of range */
+int slot_busy(int fd);				/* anything of ours hangs on this number */
+
+/* A socket became connected or connecting: track it if it is TCP and toed is there. */
+void sonode_track(int fd);
+/* Stop tracking, on the kernel path. Nothing to do with descriptors that are not tracked. */
+void sonode_untrack(struct sonode *sn, enum toe_why why);
+/* To the kernel path; 0 or -EIO when toed cannot be reached. */
+int sonode_upload(struct sonode *sn, enum toe_why why);
+int sonode_in_rights(const struct msghdr *m);	/* passes a tracked descriptor */
+void sonode_put_rights(const struct msghdr *m);	/* upload and untrack those */
+
+/*
+ * Enter a call: waits while MOVING. The word returned has path KERNEL (users was
+ * raised in *sh: users_leave(*sh, word) must follow), HW, NONE, or MOVING: no toed for
+ * half a minute.
+ */
+uint32_t sonode_enter(struct sonode *sn, struct toe_sonode **sh);
+/* As enter, but raises nothing; the first does not wait either. For poll and epoll. */
+uint32_t sonode_word(struct sonode *sn);
+uint32_t sonode_settled(struct sonode *sn);
+
+/* The rings at this word, -ESTALE when it has changed, -errno when they cannot be mapped. */
+int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r);
+void sonode_opts(struct sonode *sn, uint32_t word);	/* make the cached options valid */
+void sonode_opts_stale(struct sonode *sn);
+
+void sonode_each(void (*fn)(struct sonode *sn));
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the tx ring to the TX engine: which segments may leave now. */
+#ifndef TX_H
+#define TX_H
+
+#include "ring.h"
+#include "sonode.h"
+
+/* False: this thread holds it already (a signal handler interrupted a write). */
+bool tx_lock(struct sonode *sn);
+void tx_unlock(struct sonode *sn);
+
+/* Write lock held. more: the caller has more to send (MSG_MORE). force: send a short
+ * segment whatever Nagle's algorithm says. */
+void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force);
+
+void tx_kick(struct sonode *sn);		/* a wake-up: push what the window allows now */
+void tx_flush(struct sonode *sn);		/* uncorked, or TCP_NODELAY set */
+void tx_ack(struct sonode *sn, const struct ring *r);	/* acknowledge, advertise the window */
+
+#endif

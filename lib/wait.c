@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include "daemon.h"
+#include "intfd.h"
+#include "real.h"
+#include "wait.h"
+
+#define LOST_MS	500
+
+/* Their addresses mark our events among the application's. */
+static char mark_event, mark_sock, mark_qp[QP_MAX];
+
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static __thread struct waitctx *mine;
+static uint32_t fork_gen = 1;
+
+static void thread_gone(void *p)
+{
+	struct waitctx *c = p;
+
+	if (c->fork_gen == fork_gen)
+		intfd_close(&c->epfd);
+	qp_thread_gone();
+	mine = NULL;
+	free(c);
+}
+
+static void make_key(void)
+{
+	pthread_key_create(&key, thread_gone);
+}
+
+static int add(int epfd, int fd, void *mark)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = mark };
+
+	if (fd < 0)
+		return -EBADF;
+	return real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+void wait_add_daemon(int epfd)
+{
+	int err = errno;
+
+	add(epfd, daemon_eventfd(), &mark_event);
+	add(epfd, daemon_sock(), &mark_sock);
+	errno = err;
+}
+
+void wait_add_qp(int epfd, const struct qp *qp)
+{
+	int err = errno;
+
+	add(epfd, ld(&qp->fd), &mark_qp[qp->idx]);
+	errno = err;
+}
+
+bool wait_marker(const struct epoll_event *ev, uint32_t *qps, bool *moved)
+{
+	char *p = ev->data.ptr;
+
+	if (p >= mark_qp && p < mark_qp + QP_MAX)
+		*qps |= 1U << (p - mark_qp);
+	else if (p == &mark_event)
+		*moved = true;
+	else if (p == &mark_sock)
+		daemon_check();
+	else
+		return false;
+	return true;
+}
+
+static struct waitctx *wait_new(void)
+{
+	struct waitctx *c = mine;
+
+	pthread_once(&once, make_key);
+	if (!c)
+		c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->qps = c->daemon_gen = 0;
+	c->fork_gen = fork_gen;
+	c->epfd = -1;
+	if (intfd_adopt(&c->epfd, epoll_create1(EPOLL_CLOEXEC))) {
+		if (!mine)
+			free(c);
+		else
+			c->fork_gen = 0;
+		return NULL;
+	}
+	mine = c;
+	pthread_setspecific(key, c);
+	return c;
+}
+
+struct waitctx *wait_ctx(void)
+{
+	struct waitctx *c = mine;
+
+	if (!c || c->fork_gen != fork_gen)
+		c = wait_new();
+	if (c && c->daemon_gen != daemon_gen()) {
+		c->daemon_gen = daemon_gen();
+		wait_add_daemon(c->epfd);
+	}
+	return c;
+}
+
+int wait_watch(struct waitctx *c, struct sonode *sn, const struct ring *r)
+{
+	struct qp *qp = qp_bind(sn, r);
+
+	if (!qp)
+		return -ENOBUFS;
+	if (!(c->qps & 1U << qp->idx)) {
+		wait_add_qp(c->epfd, qp);
+		c->qps |= 1U << qp->idx;
+	}
+	wake_arm(qp->wake);
+	return 0;
+}
+
+static void handle(struct epoll_event *ev, int n)
+{
+	uint32_t qps = 0;
+	bool moved;
+	int i;
+
+	for (i = 0; i < n; i++)
+		wait_marker(&ev[i], &qps, &moved);
+	for (; qps; qps &= qps - 1)
+		qp_service(qp_at(__builtin_ctz(qps)), NULL);
+}
+
+int wait_sleep(struct waitctx *c, int64_t deadline_ns)
+{
+	struct epoll_event ev[QP_MAX + 2];
+	int n;
+
+	n = real.epoll_wait(c->epfd, ev, QP_MAX + 2, wait_ms_lost(deadline_ns));
+	if (n < 0)
+		return -errno;
+	if (!n && daemon_lost())
+		daemon_check();
+	handle(ev, n);
+	return 0;
+}
+
+void wait_drain(struct waitctx *c)
+{
+	struct epoll_event ev[QP_MAX + 2];
+	int n, err = errno;
+
+	n = real.epoll_wait(c->epfd, ev, QP_MAX + 2, 0);
+	handle(ev, n < 0 ? 0 : n);
+	errno = err;
+}
+
+bool wait_restarts(void)
+{
+	struct sigaction sa;
+	int sig;
+
+	for (sig = 1; sig < NSIG; sig++) {
+		if (sigaction(sig, NULL, &sa) < 0)
+			continue;
+		if (!(sa.sa_flags & SA_SIGINFO) &&
+		    (sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN))
+			continue;
+		if (!(sa.sa_flags & SA_RESTART))
+			return false;
+	}
+	return true;
+}
+
+int64_t wait_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+int64_t wait_deadline(int64_t timeo_ns)
+{
+	return timeo_ns ? wait_now() + timeo_ns : 0;
+}
+
+int wait_ms(int64_t deadline_ns)
+{
+	int64_t left;
+
+	if (!deadline_ns)
+		return -1;
+	left = deadline_ns - wait_now();
+	if (left <= 0)
+		return 0;
+	left = (left + 999999) / 1000000;
+	return left > 0x7fffffff ? 0x7fffffff : (int)left;
+}
+
+int wait_ms_lost(int64_t deadline_ns)
+{
+	int ms = wait_ms(deadline_ns);
+
+	if (daemon_lost() && (ms < 0 || ms > LOST_MS))
+		return LOST_MS;
+	return ms;
+}
+
+void wait_forked(void)
+{
+	fork_gen++;
+}

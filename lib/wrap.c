@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libc's functions behind ours, and the exported calls. */
+#undef _FORTIFY_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+#include "epset.h"
+#include "fork.h"
+#include "pollset.h"
+#include "real.h"
+#include "sonode.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Before the constructor has run, another library's may call us. */
+static void resolve(void);
+
+#define X(type, name, params, args, ours) \
+	static type first_##name params { resolve(); return real.name args; }
+TOE_CALLS(X)
+#undef X
+
+static int first_fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	resolve();
+	return real.fcntl(fd, cmd, arg);
+}
+
+struct real real = {
+#define X(type, name, params, args, ours) .name = first_##name,
+	TOE_CALLS(X)
+#undef X
+	.fcntl = (void *)first_fcntl,
+};
+
+static void resolve(void)
+{
+	void *p;
+
+#define X(type, name, params, args, ours) \
+	p = dlsym(RTLD_NEXT, #name); \
+	if (p) \
+		real.name = (type (*) params)p;
+	TOE_CALLS(X)
+#undef X
+#define V(type, name) real.name = (type (*)(int, ...))dlsym(RTLD_NEXT, #name);
+	TOE_CALLS_VA(V)
+#undef V
+	if (!real.fcntl64)
+		real.fcntl64 = real.fcntl;
+}
+
+static __attribute__((constructor)) void toe_start(void)
+{
+	resolve();
+	proc_init();
+	fork_init();
+}
+
+#define X(type, name, params, args, ours) \
+	EXPORT type name params \
+	{ \
+		return (ours) ? toe_##name args : real.name args; \
+	}
+TOE_CALLS(X)
+#undef X
+
+/* A third argument is passed on whether or not there is one, as libc's own wrapper does. */
+EXPORT int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : real.fcntl(fd, cmd, arg);
+}
+
+EXPORT int fcntl64(int fd, int cmd, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : real.fcntl(fd, cmd, arg);
+}
+
+EXPORT int ioctl(int fd, unsigned long req, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, req);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	return sonode_get(fd) ? toe_ioctl(fd, req, arg) : real.ioctl(fd, req, arg);
+}
+
+EXPORT int dprintf(int fd, const char *fmt, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	rc = vdprintf(fd, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	rc = __vdprintf_chk(fd, flag, fmt, ap);
+	va_end(ap);
+	return rc;
+}

@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The stream test over a link that loses, repeats, reorders and damages frames, while the connections
+# move back and forth: every byte is right.
+#
+#   cli stream client (kernel TCP) -- eth0 ---- lossy 1% ---- eth0 [toed] -- srv stream server (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_lossy -l 1 -d 0.5 -r 2 -c 0.1 -t 100 -j 50
+toed_start srv
+for style in threads epoll epollet poll select; do
+	FLIP_MS=60 stream_flipping "$style" "$SRV4" 6M 3
+	say "$style: $(moves) moves, $(counter TX_RTX) retransmitted by the engine"
+done
+for name in RX_SEGS TX_SEGS RX_OOO TX_RTX RX_BAD_CSUM; do
+	[ "$(counter $name)" -gt 0 ] || fail "counter $name stayed 0"
+done

@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The stream test with the connections in the engines from the first to the last byte, with pauses
+# (so that sleepers are woken), with tiny chunks, and with FIN sent early.
+#
+#   cli stream client (kernel TCP) -- eth0 ---- veth, tx off ---- eth0 [toed] -- srv stream server (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_veth tx-off
+toed_start srv
+
+steady() {	# STYLE BYTES [OPTIONS]
+	local style=$1 bytes=$2
+	shift 2
+	offloadable server srv "$BIN/stream" -n 2 -s "$style" "$@" server ::
+	eventually 10 logged server listening || fail "stream server did not start"
+	spawn client cli "$BIN/stream" -n 2 -b "$bytes" -S "$SEED" -s "$style" "$@" client "$SRV4"
+	eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 2' || fail "not in hardware: $(ctl list)"
+	finish client 100 || fail "client, $style $* ($?)"
+	finish server 30 || fail "server, $style $* ($?)"
+}
+
+for style in threads epoll epollet poll select; do
+	steady $style 96M
+	steady $style 2M -P 3000
+	steady $style 1M -c 700
+	steady $style 32M -e
+done
+[ "$(counter RX_BYTES)" -gt 100000000 ] || fail "RX engine took $(counter RX_BYTES) bytes"
+no_retransmissions

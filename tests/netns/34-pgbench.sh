@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# PostgreSQL takes connections in one process and serves each in a child: it works under libtoe, whichever
+# path its connections are on, and pgbench sees no error.
+#
+#   cli pgbench -- eth0 ---- veth ---- eth0 [toed] -- srv postgres (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+PGBIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
+[ -x "$PGBIN/initdb" ] || skip "no PostgreSQL server"
+need pgbench setpriv
+
+as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$LOGS" TOE_RUNDIR="$RUNDIR")
+topo_veth
+toed_start srv
+mkdir "$LOGS/pg" && chown 65534:65534 "$LOGS" "$LOGS/pg"
+"${as_nobody[@]}" "$PGBIN/initdb" -D "$LOGS/pg" -U toe -A trust -N >"$LOGS/initdb" 2>&1 || fail "initdb"
+echo "host all all 0.0.0.0/0 trust" >>"$LOGS/pg/pg_hba.conf"
+offloadable postgres srv "${as_nobody[@]}" "$PGBIN/postgres" -D "$LOGS/pg" -c listen_addresses='*' \
+	-c unix_socket_directories= -c fsync=off
+eventually 20 listening srv 5432 || fail "postgres did not start"
+eventually 20 in_ns cli pgbench -h "$SRV4" -U toe -i -s 1 -q postgres >"$LOGS/init" 2>&1 || fail "pgbench -i"
+spawn client cli pgbench -h "$SRV4" -U toe -c 8 -j 2 -T 8 postgres
+spawn flip srv "$HELPERS/flip" "$SEED" 100 --all -- "$B/toectl" --rundir "$RUNDIR"
+finish client 60 || fail "pgbench ($?)"
+stop flip
+grep -E 'transactions (actually|type)|failed|tps' "$LOGS/client"
+grep -q 'number of failed transactions: 0 ' "$LOGS/client" || fail "failed transactions"
+say "$(moves) moves"

@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# IPv6, and IPv4 on an IPv6 socket: flipping streams over a clean and over an impaired link.
+#
+#   cli stream client -- eth0 fd99::1 ---- veth, then lossy ---- fd99::2 eth0 [toed] -- srv stream server (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if [ "${1:-}" = lossy ]; then
+	topo_lossy -l 1 -d 0.5 -r 1 -t 100
+	amount=4M
+else
+	topo_veth
+	amount=64M
+	"$0" lossy || exit
+fi
+toed_start srv
+stream_flipping epoll "$SRV6" $amount 3
+stream_flipping threads "$SRV6" $amount 2
+[ "$(counter RX_SEGS)" -gt 500 ] || fail "RX engine took $(counter RX_SEGS) segments"
+[ "$(counter TX_SEGS)" -gt 500 ] || fail "TX engine sent $(counter TX_SEGS) segments"
+[ $amount = 4M ] || no_retransmissions

@@ -1,0 +1,23 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Both ends of the connections in the engines of one toed, attached to an interface in each of two network
+# namespaces: engine talks to engine, flipping independently.
+#
+#   cli stream client (libtoe) -- [toed] eth0 ---- veth ---- eth0 [toed] -- srv stream server (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_veth
+toed_start srv
+in_ns cli "$B/toectl" --rundir "$RUNDIR" attach eth0 || fail "attach eth0 of the other namespace"
+for style in threads epollet; do
+	offloadable server srv "$BIN/stream" -n 2 -s $style server
+	eventually 10 logged server listening || fail "stream server did not start"
+	offloadable client cli "$BIN/stream" -n 2 -b 64M -S "$SEED" -s $style client "$SRV4"
+	eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 4' || fail "only $(on_path hardware) of 4 in hardware"
+	spawn flip srv "$HELPERS/flip" "$SEED" 20 --all -- "$B/toectl" --rundir "$RUNDIR"
+	finish client 120 || fail "client, $style ($?)"
+	finish server 30 || fail "server, $style ($?)"
+	stop flip
+	say "$style: $(moves) moves"
+done

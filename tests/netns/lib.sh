@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# Sourced by every scenario: namespaces, links, toed, processes, counters, and a clean-up that
+# runs however the scenario ends and fails it if anything is left behind.
+#
+# Namespaces cli and srv, device eth0 in each, 10.99.0.1/fd99::1 and 10.99.0.2/fd99::2.
+set -u -o pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+B=${TOE_BUILD:-build}
+[[ $B = /* ]] || B=$ROOT/$B
+HELPERS=$ROOT/tests/helpers
+BIN=$B/tests/helpers
+RUN=toet-$$
+RUNDIR=/run/$RUN
+BPFFS=/sys/fs/bpf/$RUN
+LOGS=$(mktemp -d "/tmp/$RUN.XXXXXX")
+SEED=${TOE_SEED:-$RANDOM$RANDOM}
+CLI4=10.99.0.1 SRV4=10.99.0.2 CLI6=fd99::1 SRV6=fd99::2
+declare -A PID=()
+ORDER=()
+TOED_PID=
+
+say() { echo "$(date +%T) $*"; }
+fail() { echo "FAIL: $*"; exit 1; }
+skip() { echo "SKIP: $*"; exit 77; }
+need() { local p; for p in "$@"; do type -p "$p" >/dev/null || skip "no $p"; done; }
+
+# --- processes -----------------------------------------------------------------------------------
+
+in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$RUN-$ns" -- "$@"; }
+
+# spawn NAME NS COMMAND...: in the background, output to $LOGS/NAME
+spawn() {
+	local name=$1 ns=$2
+	shift 2
+	in_ns "$ns" "$@" >"$LOGS/$name" 2>&1 </dev/null &
+	PID[$name]=$!
+	ORDER+=("$name")
+}
+
+# offloadable NAME NS COMMAND...: the same under libtoe
+offloadable() {
+	local name=$1 ns=$2
+	shift 2
+	spawn "$name" "$ns" "$B/toectl" --rundir "$RUNDIR" run --require -- "$@"
+}
+
+alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
+
+# finish NAME [SECONDS]: wait for its end; its exit status, 124 if it did not end
+finish() {
+	local name=$1 left=$((${2:-60} * 10)) rc
+	while alive "$name" && ((left-- > 0)); do sleep 0.1; done
+	alive "$name" && return 124
+	wait "${PID[$name]}"
+	rc=$?
+	unset "PID[$name]"
+	return $rc
+}
+
+stop() {
+	local name=$1 left=${2:-50} pid=${PID[$1]:-}
+	[ -n "$pid" ] || return 0
+	kill -TERM "$pid" 2>/dev/null
+	while kill -0 "$pid" 2>/dev/null && ((left-- > 0)); do sleep 0.1; done
+	kill -KILL "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	unset "PID[$name]"
+}
+
+# eventually SECONDS COMMAND...
+eventually() {
+	local left=$(($1 * 20))
+	shift
+	until "$@"; do ((left-- > 0)) || return 1; sleep 0.05; done
+}
+
+listening() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
+logged() { grep -q -- "$2" "$LOGS/$1"; }
+
+# --- topology ------------------------------------------------------------------------------------
+
+addresses() {
+	local ns=$1 v4=$2 v6=$3
+	in_ns "$ns" ip addr add "$v4/24" dev eth0
+	in_ns "$ns" ip addr add "$v6/64" dev eth0 nodad
+	in_ns "$ns" ip link set eth0 mtu 1500 up
+	in_ns "$ns" ip link set lo up
+}
+
+namespaces() {
+	local ns
+	for ns in cli srv; do ip netns add "$RUN-$ns" || fail "cannot make network namespaces"; done
+}
+
+# A datagram makes the client's stack look for the server's hardware address.
+neighbour() {
+	in_ns cli bash -c "echo > /dev/udp/$1/9" 2>/dev/null
+	in_ns cli ip neigh show "$1" | grep -q lladdr
+}
+resolved() { neighbour "$SRV4" && neighbour "$SRV6"; }
+
+# cli eth0 ---- veth ---- eth0 srv. GRO is on at both ends: redirection into a veth needs
+# NAPI on its peer. Argument "tx-off": full checksums on the wire.
+topo_veth() {
+	local ns
+	namespaces
+	ip link add eth0 netns "$RUN-cli" type veth peer name eth0 netns "$RUN-srv" || fail "no veth"
+	addresses cli "$CLI4" "$CLI6"
+	addresses srv "$SRV4" "$SRV6"
+	for ns in cli srv; do
+		in_ns "$ns" ethtool -K eth0 gro on >/dev/null || fail "no GRO on veth"
+		[ "${1:-}" != tx-off ] || in_ns "$ns" ethtool -K eth0 tx off >/dev/null
+	done
+	eventually 5 resolved || fail "no traffic between the namespaces"
+}
+
+# cli eth0 ---- lossy ---- eth0 srv. Arguments are lossy's.
+topo_lossy() {
+	namespaces
+	"$BIN/lossy" -S "$SEED" "$@" "/run/netns/$RUN-cli" "/run/netns/$RUN-srv" >"$LOGS/lossy" 2>&1 &
+	PID[lossy]=$!
+	ORDER+=(lossy)
+	eventually 5 logged lossy ready || fail "lossy did not start"
+	addresses cli "$CLI4" "$CLI6"
+	addresses srv "$SRV4" "$SRV6"
+	eventually 20 resolved || fail "no traffic between the namespaces"
+}
+
+# --- toed ----------------------------------------------------------------------------------------
+
+# toed_start NS [ARGUMENTS]: attached to eth0 of NS
+toed_start() {
+	local ns=$1 made
+	shift
+	for made in toed toectl libtoe.so; do [ -e "$B/$made" ] || fail "not built: $B/$made"; done
+	in_ns "$ns" "$B/toed" --rundir "$RUNDIR" --bpffs "$BPFFS" -i eth0 "$@" >>"$LOGS/toed" 2>&1 </dev/null &
+	TOED_PID=$!
+	eventually 10 toed_up_or_dead
+	toed_up || { tail -5 "$LOGS/toed"; fail "toed did not start"; }
+}
+
+toed_up_or_dead() { toed_up || ! toed_alive; }
+toed_up() { ctl list >/dev/null 2>&1; }
+toed_alive() { kill -0 "$TOED_PID" 2>/dev/null; }
+
+toed_stop() {
+	local left=200
+	[ -n "$TOED_PID" ] || return 0
+	kill -TERM "$TOED_PID" 2>/dev/null
+	while toed_alive && ((left-- > 0)); do sleep 0.1; done
+	if toed_alive; then
+		echo "toed does not stop"
+		kill -KILL "$TOED_PID"
+		wait "$TOED_PID" 2>/dev/null
+		TOED_PID=
+		return 1
+	fi
+	wait "$TOED_PID"
+	local rc=$?
+	TOED_PID=
+	[ $rc = 0 ] || echo "toed ended with status $rc"
+	return $rc
+}
+
+ctl() { "$B/toectl" --rundir "$RUNDIR" "$@"; }
+
+# counter NAME: of toectl stats, 0 if it is not there
+counter() { ctl --json stats | python3 "$HELPERS/jsonget" "$1"; }
+
+# paths: connections by path, as "kernel 3 hardware 50"
+on_path() { ctl --json list | python3 "$HELPERS/jsonget" --count path "$1"; }
+all_on() { [ "$(on_path "$1")" -ge "$2" ]; }
+
+# --- counters ------------------------------------------------------------------------------------
+
+# snmp NS Tcp RetransSegs; snmp NS TcpExt TCPDSACKRecv
+snmp() {
+	in_ns "$1" cat /proc/net/snmp /proc/net/netstat | awk -v p="$2:" -v f="$3" '
+		$1 != p { next }
+		!(p in names) { names[p] = 1; for (i = 2; i <= NF; i++) col[$i] = i; next }
+		{ print (f in col) ? $col[f] : 0; exit }'
+}
+
+# dev_packets NS rx|tx
+# shellcheck disable=SC2016
+dev_packets() { in_ns "$1" awk -v d="$2" '$1 == "eth0:" { print d == "rx" ? $3 : $11 }' /proc/net/dev; }
+
+# --- what several scenarios do -------------------------------------------------------------------
+
+# stream_flipping STYLE ADDRESS BYTES CONNECTIONS [STREAM OPTIONS]: one round of the stream test with
+# the server under libtoe, its connections moved back and forth all the time.
+stream_flipping() {
+	local style=$1 addr=$2 bytes=$3 conns=$4
+	shift 4
+	offloadable server srv "$BIN/stream" -n "$conns" -s "$style" "$@" server ::
+	eventually 10 logged server listening || fail "stream server did not start"
+	spawn client cli "$BIN/stream" -n "$conns" -b "$bytes" -S "$SEED" -s "$style" "$@" client "$addr"
+	spawn flip srv "$HELPERS/flip" "$SEED" "${FLIP_MS:-8}" --all -- "$B/toectl" --rundir "$RUNDIR"
+	finish client 150 || fail "stream client, $style ($?)"
+	finish server 30 || fail "stream server, $style ($?)"
+	stop flip
+	toed_alive || fail "toed is gone"
+}
+
+moves() { echo $(($(counter offloads) + $(counter uploads))); }
+
+# through_engine SECONDS PERCENT: so much of what reaches eth0 of srv is taken by the RX engine
+through_engine() {
+	local segs0 dev0 segs dev
+	segs0=$(counter RX_SEGS) dev0=$(dev_packets srv rx)
+	sleep "$1"
+	segs=$(($(counter RX_SEGS) - segs0)) dev=$(($(dev_packets srv rx) - dev0))
+	say "RX engine took $segs of $dev frames"
+	((segs > 0 && segs * 100 >= dev * $2))
+}
+
+no_retransmissions() {
+	local ns
+	for ns in cli srv; do
+		[ "$(snmp $ns Tcp RetransSegs)" = 0 ] || fail "retransmissions in $ns: $(snmp $ns Tcp RetransSegs)"
+		[ "$(snmp $ns Tcp EstabResets)" = 0 ] || fail "connections reset in $ns"
+	done
+	[ "$(counter TX_RTX)" = 0 ] || fail "the engine retransmitted $(counter TX_RTX) segments"
+}
+
+# --- clean-up ------------------------------------------------------------------------------------
+
+wipe() {	# RUN
+	local mnt=/run/$1/netns
+	mountpoint -q "$mnt" && umount "$mnt"
+	ip netns del "$1-cli" 2>/dev/null
+	ip netns del "$1-srv" 2>/dev/null
+	rm -rf "/run/$1" "/sys/fs/bpf/$1"
+}
+
+sweep() {	# leftovers of runs whose process is gone
+	local path run
+	for path in /run/netns/toet-* /run/toet-* /sys/fs/bpf/toet-*; do
+		run=${path##*/}
+		run=$(cut -d- -f1,2 <<<"$run")
+		[[ -e $path && ${run#toet-} =~ ^[0-9]+$ ]] || continue
+		kill -0 "${run#toet-}" 2>/dev/null || wipe "$run"
+	done
+}
+
+leaks() {	# true if there are any
+	local rc=1
+	if [ -n "$(find "$BPFFS" -mindepth 1 2>/dev/null)" ]; then
+		echo "leak: pins: $(find "$BPFFS" -mindepth 1 -printf '%P ')"; rc=0
+	fi
+	if mountpoint -q "$RUNDIR/netns" || [ -S "$RUNDIR/app.sock" ] || [ -S "$RUNDIR/ctl.sock" ]; then
+		echo "leak: $RUNDIR is still in use: $(find "$RUNDIR" -mindepth 1 -printf '%P ')"; rc=0
+	fi
+	if [ -e "/run/netns/$RUN-srv" ] && in_ns srv ip -d link show eth0 2>/dev/null | grep -q 'prog/xdp'; then
+		echo "leak: XDP program still attached"; rc=0
+	fi
+	return $rc
+}
+
+show_logs() {
+	local log
+	for log in "$LOGS"/*; do
+		[ -s "$log" ] || continue
+		echo "--- ${log##*/}"
+		tail -n 25 "$log"
+	done
+}
+
+cleanup() {
+	local rc=$? i
+	trap '' INT TERM HUP
+	trap - EXIT
+	for ((i = ${#ORDER[@]} - 1; i >= 0; i--)); do stop "${ORDER[i]}"; done
+	toed_stop || [ $rc != 0 ] || rc=1
+	if leaks && { [ $rc = 0 ] || [ $rc = 77 ]; }; then rc=1; fi
+	wipe "$RUN"
+	[ $rc = 0 ] || [ $rc = 77 ] || { echo "seed $SEED"; show_logs; }
+	rm -rf "$LOGS"
+	exit $rc
+}
+
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+[ "$(id -u)" = 0 ] || skip "needs root"
+sweep

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Sequence arithmetic across the wrap (RFC 9293 3.4), receive window, round trip times. */
+#include "tests/helpers/pattern.h"
+#include "tests/unit/test.h"
+#include "toe/rtt.h"
+#include "toe/seq.h"
+#include "toe/wnd.h"
+
+static void order(void **state)
+{
+	static const struct { uint32_t a, b; } less[] = {
+		{ 0, 1 }, { 1, 0x7fffffff }, { 0xffffffff, 0 }, { 0xfffffff0, 0x10 },
+		{ 0x80000000, 0xffffffff }, { 0x7fffffff, 0x80000000 }, { 0x90000000, 0x0fffffff },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NR(less); i++) {
+		assert_true(seq_before(less[i].a, less[i].b));
+		assert_false(seq_before(less[i].b, less[i].a));
+		assert_true(seq_after(less[i].b, less[i].a));
+		assert_true(seq_leq(less[i].a, less[i].b));
+		assert_false(seq_geq(less[i].a, less[i].b));
+		assert_true(seq_leq(less[i].a, less[i].a));
+		assert_false(seq_before(less[i].a, less[i].a));
+		assert_int_equal(seq_min(less[i].a, less[i].b), less[i].a);
+		assert_int_equal(seq_max(less[i].a, less[i].b), less[i].b);
+	}
+}
+
+/* A receiver of random segments and a reader of random speed: the edge never moves left, what is
+ * advertised never reaches beyond the ring, and a reader that has taken all reopens the window. */
+static void window(void **state)
+{
+	uint64_t rnd = 1;
+
+	(void)state;
+	for (int run = 0; run < 200; run++) {
+		uint32_t size = 65536U << rnd_below(&rnd, 7), start = (uint32_t)rnd_next(&rnd);
+		struct min_tcp m = { .rcv_nxt = start, .rcv_adv = start + size / 2, .rcv_mss = 1448 };
+		uint32_t read = start, shown = m.rcv_adv;
+
+		m.rcv_wscale = (uint8_t)rnd_below(&rnd, 12);
+		for (int step = 0; step < 500; step++) {
+			uint32_t wire, old = m.rcv_adv;
+
+			if (rnd_below(&rnd, 2))
+				m.rcv_nxt += rnd_below(&rnd, m.rcv_adv - m.rcv_nxt + 1) % 3000;
+			if (rnd_below(&rnd, 2))
+				read += rnd_below(&rnd, m.rcv_nxt - read + 1);
+			wire = wnd_select(&m, read, size);
+			shown = m.rcv_nxt + (wire << m.rcv_wscale);
+			assert_true(seq_geq(m.rcv_adv, old));
+			assert_true(seq_leq(shown, read + size));
+			assert_true(seq_leq(shown, m.rcv_adv));
+			assert_true(wire <= 0xffff);
+		}
+		read = m.rcv_nxt;
+		wnd_select(&m, read, size);
+		assert_true(m.rcv_adv - m.rcv_nxt >= size / 4 || m.rcv_adv - m.rcv_nxt >= 60000U << m.rcv_wscale);
+	}
+}
+
+static void rtt(void **state)
+{
+	struct hw_conn c = { .min = { .min_rtt_us = ~0U } };
+
+	(void)state;
+	rtt_start(&c, 1000, 0);			/* time 0 is a time, not "none" */
+	assert_int_not_equal(c.rtt_start_us, 0);
+	c.min.snd_una = 999;
+	assert_false(rtt_acked(&c, 5000));
+	c.min.snd_una = 1000;
+	assert_true(rtt_acked(&c, 5001));
+	assert_int_equal(c.min.srtt_us, 5000);	/* RFC 6298 2.2 */
+	assert_int_equal(c.min.rttvar_us, 2500);
+	assert_int_equal(c.min.min_rtt_us, 5000);
+	rtt_sample(&c.min, 13000);		/* 2.3: 7/8, 1/8; 3/4, 1/4 of the old error */
+	assert_int_equal(c.min.srtt_us, 6000);
+	assert_int_equal(c.min.rttvar_us, 2500 - 2500 / 4 + 8000 / 4);
+	rtt_start(&c, 2000, 1);
+	rtt_cancel(&c);				/* Karn */
+	c.min.snd_una = 2000;
+	assert_false(rtt_acked(&c, 99));
+	rtt_sample(&c.min, RTT_MAX_US + 1);
+	assert_int_equal(c.min.srtt_us, 6000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(order), cmocka_unit_test(window), cmocka_unit_test(rtt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
