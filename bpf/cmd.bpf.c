@@ -21,10 +21,12 @@ static __always_inline int cmd_hold(struct hw_conn *c, const struct toe_cmd *cmd
 {
 	if (cmd->next != TOE_KERNEL && cmd->next != TOE_HW)
 		return -EINVAL;
-	if (c->state != TOE_HOLD)
+	if (c->state != TOE_HOLD) {
 		c->nr_held = 0;
+		c->next = 0;
+	}
 	PUT(c->state, TOE_HOLD);
-	c->next = cmd->next;
+	c->next = cmd->next | (c->next & TOE_NEXT_CLOSED);
 	if (cmd->why)
 		c->why = cmd->why;
 	if (cmd->conn.hw_connid)
@@ -70,13 +72,17 @@ static __always_inline int cmd_load(struct hw_conn *c, const struct toe_cmd *cmd
 	c->state = TOE_HOLD;
 	c->next = next;
 	c->nr_held = nr_held;
-	if (next == TOE_HW)
+	if ((next & ~TOE_NEXT_CLOSED) == TOE_HW)
 		cmd_start(c);
 	return 0;
 }
 
+/* A socket that died in the move has no callbacks left that would remove its
+ * shadow: no cookie says so to toe_cmd(). */
 static __always_inline void cmd_to_kernel(struct hw_conn *c)
 {
+	if (c->next & TOE_NEXT_CLOSED)
+		c->cookie = 0;
 	c->hw_connid = 0;
 	c->next = 0;
 	c->qp = 0;
@@ -95,6 +101,8 @@ static __always_inline int cmd_to_hw(struct hw_conn *c)
 	c->next = 0;
 	if (cc_flight(c) && !clk->rtx_since)
 		clk->rtx_since = bpf_ktime_get_ns();
+	if (c->min.rcv_nxt != c->min.last_ack)	/* the kernel had put it off */
+		ack_note(c, ctl, clk, bpf_ktime_get_ns(), 1);
 	publish_snd(c, ctl, clk);
 	publish_path(c, ctl);
 	publish_rcv(c, ctl);
@@ -114,7 +122,7 @@ static __always_inline int cmd_finish(struct hw_conn *c, const struct toe_cmd *c
 		return -EPERM;
 	if (c->nr_held != cmd->conn.nr_held)
 		return -EAGAIN;
-	if (c->next == TOE_HW)
+	if ((c->next & ~TOE_NEXT_CLOSED) == TOE_HW)
 		err = cmd_to_hw(c);
 	else
 		cmd_to_kernel(c);
@@ -180,6 +188,7 @@ int toe_cmd(struct xdp_md *ctx)
 	struct toe_cmd *cmd = data;
 	struct toe_flow f;
 	struct hw_conn *c;
+	bool gone;
 	int err;
 
 	if ((void *)(cmd + 1) > end)
@@ -192,6 +201,10 @@ int toe_cmd(struct xdp_md *ctx)
 		return -EBUSY;
 	err = conn_is(c, &f) ? cmd_do(c, cmd) : -ENOENT;
 	__builtin_memcpy(&cmd->conn, c, sizeof(cmd->conn));
+	cmd->conn.lock = 0;
+	gone = c->state == TOE_KERNEL && !c->cookie;
 	lock_drop(c);
+	if (gone)
+		bpf_map_delete_elem(&hw_conn_t, &f);
 	return err;
 }

@@ -104,4 +104,22 @@ __noinline int csum_ok(struct xdp_md *ctx, struct toe_flow *f, __u32 l4_off, __u
 	return csum_fold(sum) == 0xffff;
 }
 
+/* Turn a partial checksum into a whole one; any other is left alone. */
+__noinline int csum_complete(struct xdp_md *ctx, struct toe_flow *f, __u32 l4_off, __u32 l4_len)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct tcphdr *th;
+	__u64 sum = 0;
+
+	if (!f || l4_off > 1024 || l4_len > TOE_MAX_FRAME)
+		return 0;
+	th = data + l4_off;
+	if ((void *)(th + 1) > end || th->check != csum_fold(csum_pseudo(f, l4_len)))
+		return 0;
+	if (csum_bytes((__u8 *)th, end, l4_len, &sum))
+		return 0;
+	th->check = ~csum_fold(sum);
+	return 1;
+}
+
 #endif

@@ -139,11 +139,11 @@ static __always_inline void ack_left(struct hw_conn *c, struct toe_ring_ctl *ctl
 	clk->ack_since = 0;
 }
 
-/* An acknowledgement is due, but not now or not from here. */
+/* An acknowledgement is due, but not now or not from here. due: 1, or 2: urgent. */
 static __always_inline void ack_note(struct hw_conn *c, struct toe_ring_ctl *ctl,
-				     struct hw_clock *clk, __u64 now_ns)
+				     struct hw_clock *clk, __u64 now_ns, __u32 due)
 {
-	PUT(ctl->ack_due, 1);
+	PUT(ctl->ack_due, due);
 	if (clk->ack_since)
 		return;
 	clk->ack_since = now_ns;

@@ -51,7 +51,7 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay)
 		return rx_reply(ctx, c, r);
 	if (r->ev & RX_EV_ACK_DUE)
-		ack_note(c, r->ctl, r->clk, r->now_ns);
+		ack_note(c, r->ctl, r->clk, r->now_ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);
 	return ring ? bpf_redirect_map(&qp_dev, qp, XDP_DROP) : XDP_DROP;
 }
 
@@ -106,14 +106,14 @@ static __always_inline int rx_state(struct xdp_md *ctx, struct hw_conn *c, struc
 	bool hw = c->state == TOE_HW;
 
 	if (toe_replay) {
-		hw = c->state == TOE_HOLD && c->next == TOE_HW;
+		hw = c->state == TOE_HOLD && (c->next & ~TOE_NEXT_CLOSED) == TOE_HW;
 		count(RX_REPLAYED);
 	}
 	if (hw)
 		return rx_hw(ctx, c, f, s);
 	if (c->state == TOE_HOLD && !toe_replay)
 		return rx_hold(ctx, c, s);
-	return rx_kernel(c, s);
+	return toe_replay ? rx_to_kernel(ctx, f, s) : rx_kernel(c, s);
 }
 
 SEC("xdp")

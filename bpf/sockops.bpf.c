@@ -191,11 +191,11 @@ static __always_inline void shadow_make(struct bpf_sock_ops *ops, struct tcp_soc
 }
 
 /* The connect of a rebuild, on the way back to the kernel: the congestion
- * window goes with the connection. ssthresh cannot be set without clamping. */
-static __always_inline void restore_cwnd(struct bpf_sock_ops *ops, struct tcp_sock *tp,
-					 const struct hw_conn *c)
+ * window goes with the connection. ssthresh cannot be set without clamping.
+ * The socket's own MSS is too small at this moment (it waits for a window). */
+static __always_inline void restore_cwnd(struct bpf_sock_ops *ops, const struct hw_conn *c)
 {
-	__u32 mss = tp->mss_cache;
+	__u32 mss = c->min.snd_mss;
 	int segs;
 
 	if (c->next != TOE_KERNEL || !c->min.cwnd || !mss)
@@ -233,8 +233,10 @@ static __always_inline bool so_known(struct bpf_sock_ops *ops, struct tcp_sock *
 
 	if (!c || c->state == TOE_KERNEL)
 		return false;
-	if (c->state == TOE_HOLD)
-		restore_cwnd(ops, tp, c);
+	if (c->state == TOE_HOLD) {
+		PUT(c->next, c->next & ~TOE_NEXT_CLOSED);
+		restore_cwnd(ops, c);
+	}
 	return true;
 }
 
@@ -271,8 +273,10 @@ static __always_inline void so_state(struct bpf_sock_ops *ops, __u32 from, __u32
 	if (c->state == TOE_KERNEL) {
 		if (shadow_kill(c, &f))
 			count(SO_GONE);
-	} else if (c->state == TOE_HOLD && c->next == TOE_HW && to == BPF_TCP_CLOSE) {
-		min_capture(&c->min, tp);	/* in HOLD nobody else writes it */
+	} else if (c->state == TOE_HOLD && to == BPF_TCP_CLOSE) {
+		if (c->next == TOE_HW)
+			min_capture(&c->min, tp);	/* in HOLD nobody else writes it */
+		PUT(c->next, c->next | TOE_NEXT_CLOSED);
 	}
 }
 

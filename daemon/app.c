@@ -76,21 +76,31 @@ static int open_process(struct app *app)
 	return 0;
 }
 
-struct app *app_new(int sock)
+struct app *app_shell(void)
 {
 	struct app *app = calloc(1, sizeof(*app));
 	struct app_priv *priv = calloc(1, sizeof(*priv));
-	int err = -ENOMEM;
 
 	if (!app || !priv) {
 		free(app);
 		free(priv);
-		close(sock);
 		return NULL;
 	}
 	app->priv = priv;
-	app->pidfd = app->efd = priv->memfd = -1;
-	priv->sock = sock;
+	app->pidfd = app->efd = priv->memfd = priv->sock = -1;
+	return app;
+}
+
+struct app *app_new(int sock)
+{
+	struct app *app = app_shell();
+	int err;
+
+	if (!app) {
+		close(sock);
+		return NULL;
+	}
+	app->priv->sock = sock;
 	err = open_process(app);
 	if (!err)
 		err = app_watch(app);
@@ -98,6 +108,16 @@ struct app *app_new(int sock)
 		return app;
 	app_destroy(app);
 	return NULL;
+}
+
+int app_map_table(struct app *app)
+{
+	void *mem = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, app->priv->memfd, 0);
+
+	if (mem == MAP_FAILED)
+		return -errno;
+	app->sonodes = mem;
+	return 0;
 }
 
 /* Sealed: an application that shrank it would kill the daemon with SIGBUS. */
@@ -111,29 +131,23 @@ static int make_table(struct app *app)
 	if (ftruncate(fd, TABLE_SIZE) ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		return -errno;
-	app->sonodes = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (app->sonodes == MAP_FAILED) {
-		app->sonodes = NULL;
-		return -errno;
-	}
-	return 0;
+	return app_map_table(app);
 }
 
-static int take_id(struct app *app)
+int app_enter(struct app *app, unsigned int id)
 {
 	unsigned int i;
 
-	for (i = 1; i < APP_DAEMON; i++) {
-		unsigned int id = next_id;
-
-		next_id = id + 1 == APP_DAEMON ? 1 : id + 1;
-		if (apps[id])
-			continue;
-		apps[id] = app;
-		app->id = id;
-		return 0;
+	for (i = 1; !id && i < APP_DAEMON; i++) {
+		if (!apps[next_id])
+			id = next_id;
+		next_id = next_id + 1 == APP_DAEMON ? 1 : next_id + 1;
 	}
-	return -ENOSPC;
+	if (!id || id >= APP_DAEMON || apps[id])
+		return -ENOSPC;
+	apps[id] = app;
+	app->id = id;
+	return 0;
 }
 
 int app_hello(struct app *app)
@@ -152,10 +166,12 @@ int app_hello(struct app *app)
 	if (app->efd < 0)
 		return -errno;
 	read_comm(app);
-	err = take_id(app);
-	if (!err)
-		log_debug("application %u: process %d (%s)", app->id, app->pid, app->comm);
-	return err;
+	err = app_enter(app, 0);
+	if (err)
+		return err;
+	app_record(app);
+	log_debug("application %u: process %d (%s)", app->id, app->pid, app->comm);
+	return 0;
 }
 
 static void free_qps(struct app *app)
@@ -178,7 +194,7 @@ static void free_slabs(struct app *app)
 	app->priv->slabs = NULL;
 }
 
-static void close_fd(int fd)
+void app_close_fd(int fd)
 {
 	if (fd >= 0)
 		close(fd);
@@ -192,6 +208,7 @@ void app_destroy(struct app *app)
 	sd_event_source_disable_unref(priv->pid_source);
 	if (app->id) {
 		conn_app_gone(app);
+		app_forget(app);
 		log_debug("application %u: gone", app->id);
 	}
 	free_qps(app);
@@ -200,10 +217,10 @@ void app_destroy(struct app *app)
 		apps[app->id] = NULL;
 	if (app->sonodes)
 		munmap(app->sonodes, TABLE_SIZE);
-	close_fd(app->efd);
-	close_fd(app->pidfd);
-	close_fd(priv->memfd);
-	close_fd(priv->sock);
+	app_close_fd(app->efd);
+	app_close_fd(app->pidfd);
+	app_close_fd(priv->memfd);
+	app_close_fd(priv->sock);
 	free(priv);
 	free(app);
 }
@@ -273,7 +290,7 @@ struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx)
 
 /* ---- queue pairs ---- */
 
-static struct app_qp *find_qp(struct app *app, unsigned int qp)
+struct app_qp *app_find_qp(struct app *app, unsigned int qp)
 {
 	unsigned int i;
 
@@ -307,7 +324,7 @@ close_tap:
 
 int app_qp_open(struct app *app, struct toe_msg *msg)
 {
-	struct app_qp *slot = find_qp(app, 0);
+	struct app_qp *slot = app_find_qp(app, 0);
 	int qp, tap;
 
 	if (!slot)
@@ -329,7 +346,7 @@ int app_qp_open(struct app *app, struct toe_msg *msg)
 
 int app_qp_close(struct app *app, unsigned int qp)
 {
-	struct app_qp *slot = qp ? find_qp(app, qp) : NULL;
+	struct app_qp *slot = qp ? app_find_qp(app, qp) : NULL;
 
 	if (!slot)
 		return -ENOENT;
@@ -376,6 +393,8 @@ int app_init(void)
 	const struct sigaction alarm = { .sa_handler = on_alarm };	/* no SA_RESTART */
 
 	sigaction(SIGALRM, &alarm, NULL);
+	app_adopt_all();
+	slab_sweep();
 	return app_listen();
 }
 

@@ -41,14 +41,43 @@ static int reply(struct app *app, const struct toe_msg *msg, int fd0, int fd1)
 	return sendmsg(app->priv->sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* The process has been here before a crash of toed: its old table and number, with the new socket.
+ * NULL: it has not. Else newcomer is no more. */
+static struct app *take_over(struct app *newcomer)
+{
+	struct app *app = app_adopted(newcomer);
+
+	if (!app)
+		return NULL;
+	app->priv->sock = newcomer->priv->sock;
+	app->priv->sock_source = newcomer->priv->sock_source;
+	sd_event_source_set_userdata(app->priv->sock_source, app);
+	newcomer->priv->sock = -1;
+	newcomer->priv->sock_source = NULL;
+	app_destroy(newcomer);
+	return app;
+}
+
 static int do_hello(struct app *app, struct toe_msg *msg)
 {
-	if (msg->version != TOE_APP_VERSION)
+	struct app *known = NULL;
+
+	if (msg->version != TOE_APP_VERSION) {
 		msg->rc = -EPROTONOSUPPORT;
-	else
-		msg->rc = app_hello(app);
-	msg->version = TOE_APP_VERSION;
+		msg->version = TOE_APP_VERSION;
+		return reply(app, msg, -1, -1);
+	}
+	if (!app->id)
+		known = take_over(app);
+	if (known) {
+		msg->app = (__u16)known->id;
+		msg->reserved[0] = 1;	/* the table is the one the library has */
+		reply(known, msg, known->priv->memfd, known->efd);
+		return 0;	/* a failure shows as a hang-up */
+	}
+	msg->rc = app_hello(app);
 	msg->app = (__u16)app->id;
+	msg->reserved[0] = 0;
 	return msg->rc ? reply(app, msg, -1, -1) : reply(app, msg, app->priv->memfd, app->efd);
 }
 
@@ -119,7 +148,7 @@ static int handle(struct app *app, struct toe_msg *msg, ssize_t len)
 
 static void drop(struct app *app)
 {
-	nr_clients--;
+	nr_clients -= app->priv->sock >= 0;
 	app_destroy(app);
 }
 
@@ -151,8 +180,11 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *ar
 
 int app_watch(struct app *app)
 {
-	int err = sd_event_add_io(loop, &app->priv->sock_source, app->priv->sock, EPOLLIN, on_message, app);
+	int err = 0;
 
+	if (app->priv->sock >= 0)
+		err = sd_event_add_io(loop, &app->priv->sock_source, app->priv->sock, EPOLLIN,
+				      on_message, app);
 	if (err >= 0)
 		err = sd_event_add_io(loop, &app->priv->pid_source, app->pidfd, EPOLLIN, on_exit_of, app);
 	return err < 0 ? err : 0;

@@ -33,9 +33,22 @@ struct slab *app_slab(struct app *app, unsigned int index);	/* NULL: not its own
 int app_qp_open(struct app *app, struct toe_msg *msg);	/* TAP descriptor or -errno */
 int app_qp_close(struct app *app, unsigned int qp);
 
+void app_close_fd(int fd);
+int app_map_table(struct app *app);	/* from memfd */
+struct app *app_shell(void);		/* all descriptors -1 */
+int app_enter(struct app *app, unsigned int id);	/* under a number; 0: choose */
+struct app_qp *app_find_qp(struct app *app, unsigned int qp);	/* 0: a free slot */
+
+/* app_adopt.c: a record of each application in RUNDIR, for the toed after this one */
+void app_record(struct app *app);
+void app_forget(struct app *app);
+void app_adopt_all(void);
+/* The adopted application of the same process as a newcomer, without a socket yet; NULL: none. */
+struct app *app_adopted(const struct app *newcomer);
+
 /* app_msg.c */
 int app_listen(void);
 void app_unlisten(void);
-int app_watch(struct app *app);		/* socket and pidfd into the loop */
+int app_watch(struct app *app);		/* socket (if any) and pidfd into the loop */
 
 #endif

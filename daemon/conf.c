@@ -12,7 +12,7 @@ struct conf conf = {
 	.bpffs = TOE_BPFFS,
 	.rundir = TOE_RUNDIR,
 	.max_conns = TOE_MAX_CONNS - 1,
-	.max_slabs = 128,
+	.max_slabs = TOE_MAX_SLABS / 2,
 };
 
 int conf_add_interface(const char *name, bool generic)

@@ -5,6 +5,7 @@
 #include <netinet/ip6.h>
 #include <linux/if_ether.h>
 #include <linux/tcp.h>
+#include <stdbool.h>
 #include <string.h>
 #include "frame.h"
 
@@ -91,4 +92,50 @@ size_t frame_peer_ack(const struct hw_conn *e, uint8_t frame[FRAME_ACK_MAX])
 	th.check = (uint16_t)~frame_fold(frame_sum(pseudo_sum(&min->flow, tcp_len), p, tcp_len));
 	memcpy(p + offsetof(struct tcphdr, check), &th.check, 2);
 	return (size_t)(p - frame) + tcp_len;
+}
+
+/* Where TCP begins and how long it is, from an Ethernet frame without tags or extension headers, and
+ * the sum of its pseudo header. */
+static bool find_tcp(const uint8_t *frame, size_t len, size_t *off, size_t *tcp_len, uint32_t *pseudo)
+{
+	const uint8_t *ip = frame + 14;
+	size_t hdr, total;
+
+	if (len < 14 + 20 + 20)
+		return false;
+	if (ip[0] >> 4 == 4) {
+		hdr = (ip[0] & 15) * 4U;
+		total = (size_t)ip[2] << 8 | ip[3];
+		*pseudo = frame_sum(0, ip + 12, 8);
+	} else {
+		hdr = 40;
+		total = 40 + ((size_t)ip[4] << 8 | ip[5]);
+		if (len < 14 + 40 + 20)
+			return false;
+		*pseudo = frame_sum(0, ip + 8, 32);
+	}
+	if (hdr < 20 || total < hdr + 20 || 14 + total > len || ip[ip[0] >> 4 == 4 ? 9 : 6] != IPPROTO_TCP)
+		return false;
+	*off = 14 + hdr;
+	*tcp_len = total - hdr;
+	*pseudo += htons((uint16_t)*tcp_len) + htons(IPPROTO_TCP);
+	return true;
+}
+
+void frame_complete(uint8_t *frame, size_t len)
+{
+	size_t off, tcp_len;
+	uint32_t pseudo;
+	uint16_t check;
+	uint8_t *field;
+
+	if (!find_tcp(frame, len, &off, &tcp_len, &pseudo))
+		return;
+	field = frame + off + offsetof(struct tcphdr, check);
+	memcpy(&check, field, 2);
+	if (check != frame_fold(pseudo))
+		return;
+	/* the field already holds the pseudo header's sum */
+	check = (uint16_t)~frame_fold(frame_sum(0, frame + off, tcp_len));
+	memcpy(field, &check, 2);
 }

@@ -6,6 +6,7 @@
 #include "log.h"
 
 int log_level = 6;
+unsigned int log_errors;
 
 /* journald takes the level from a prefix; a person at a terminal does not want to see one. */
 static bool log_prefix(void)
@@ -24,6 +25,7 @@ void log_msg(int level, const char *fmt, ...)
 
 	if (level > log_level)
 		return;
+	log_errors += level <= 3;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -9,5 +9,6 @@ void log_msg(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3
 #define log_info(...)	log_msg(6, __VA_ARGS__)
 #define log_debug(...)	log_msg(7, __VA_ARGS__)	/* shown with -v */
 extern int log_level;
+extern unsigned int log_errors;	/* messages of level 3 so far */
 
 #endif

@@ -26,6 +26,7 @@
 #include "nic.h"
 #include "options.h"
 #include "policy.h"
+#include "privs.h"
 #include "qp.h"
 #include "slab.h"
 #include "work.h"
@@ -70,6 +71,9 @@ static int process_init(void)
 	}
 	raise_limit(RLIMIT_NOFILE, 0);		/* one duplicate descriptor a connection */
 	raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
+	err = privs_drop();
+	if (err)
+		return err;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	umask(0022);
@@ -204,10 +208,13 @@ static int start(void)
 	int err;
 
 	for (i = 0; i < NR_PARTS; i++) {
+		unsigned int said = log_errors;
+
 		err = parts[i].start();
 		if (err >= 0)
 			continue;
-		log_err("cannot start (%s): %s", parts[i].name, strerror(-err));
+		if (log_errors == said)		/* nobody has named the reason yet */
+			log_err("cannot start: %s: %s", parts[i].name, strerror(-err));
 		stop(i);
 		return err;
 	}

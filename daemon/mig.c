@@ -99,6 +99,8 @@ static int replay(struct move *m, enum toe_state next)
 			free(h);
 			continue;
 		}
+		if (next == TOE_KERNEL)
+			frame_complete(h->frame, h->len);
 		ret = engine_replay(h->nic, h->frame, h->len, next == TOE_KERNEL);
 		if (next == TOE_KERNEL)
 			nic_leave();

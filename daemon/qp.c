@@ -114,6 +114,11 @@ int qp_alloc(void)
 	return -ENOSPC;
 }
 
+void qp_claim(unsigned int qp)
+{
+	used[qp / 64] |= 1ULL << (qp % 64);
+}
+
 void qp_free(unsigned int qp)
 {
 	used[qp / 64] &= ~(1ULL << (qp % 64));

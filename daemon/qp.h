@@ -19,6 +19,7 @@ void qp_exit(void);			/* the namespace goes with its TAPs */
 /* Numbers of queue pairs; an application's come from 2 on. -ENOSPC: none free. */
 int qp_alloc(void);
 void qp_free(unsigned int qp);
+void qp_claim(unsigned int qp);		/* in use since a toed before this one */
 /* Tell the engines who owns queue pair qp and where its wake block lies. app 0: nobody. */
 int qp_assign(unsigned int qp, const struct toe_qp *owner);
 

@@ -10,20 +10,36 @@
 #include "slab.h"
 
 static uint64_t index_used[TOE_MAX_SLABS / 64];
+static uint64_t index_owned[TOE_MAX_SLABS / 64];	/* not of a toed before this one */
 static struct slab *spare;
+
+static bool bit(const uint64_t *map, unsigned int i)
+{
+	return map[i / 64] >> (i % 64) & 1;
+}
 
 int slab_init(void)
 {
-	__u32 i;
+	__u32 i, id;
 
 	memset(index_used, 0, sizeof(index_used));
-	for (i = 0; i < TOE_MAX_SLABS; i++) {
-		__u32 id;
-
-		if (!bpf_map_lookup_elem(engine.slabs, &i, &id) && bpf_map_delete_elem(engine.slabs, &i))
-			return -errno;
-	}
+	memset(index_owned, 0, sizeof(index_owned));
+	for (i = 0; i < TOE_MAX_SLABS; i++)
+		if (!bpf_map_lookup_elem(engine.slabs, &i, &id))
+			index_used[i / 64] |= 1ULL << (i % 64);
 	return 0;
+}
+
+void slab_sweep(void)
+{
+	__u32 i;
+
+	for (i = 0; i < TOE_MAX_SLABS; i++) {
+		if (!bit(index_used, i) || bit(index_owned, i))
+			continue;
+		bpf_map_delete_elem(engine.slabs, &i);
+		index_used[i / 64] &= ~(1ULL << (i % 64));
+	}
 }
 
 static int index_take(void)
@@ -31,9 +47,10 @@ static int index_take(void)
 	unsigned int i;
 
 	for (i = 0; i < TOE_MAX_SLABS; i++) {
-		if (index_used[i / 64] >> (i % 64) & 1)
+		if (bit(index_used, i))
 			continue;
 		index_used[i / 64] |= 1ULL << (i % 64);
+		index_owned[i / 64] |= 1ULL << (i % 64);
 		return (int)i;
 	}
 	return -ENOSPC;
@@ -42,6 +59,20 @@ static int index_take(void)
 static void index_give(unsigned int i)
 {
 	index_used[i / 64] &= ~(1ULL << (i % 64));
+	index_owned[i / 64] &= ~(1ULL << (i % 64));
+}
+
+static int slab_mmap(struct slab *s)
+{
+	s->nr_free = TOE_SLAB_CHUNKS;
+	s->mem = mmap(NULL, SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	if (s->mem == MAP_FAILED) {
+		int err = -errno;
+
+		close(s->fd);
+		return err;
+	}
+	return 0;
 }
 
 /* As the inner map of slabs was declared, or the engines' map refuses it. */
@@ -51,16 +82,7 @@ static int slab_map(struct slab *s)
 
 	s->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "toe_slab", sizeof(__u32), TOE_CHUNK_SIZE,
 			       TOE_SLAB_CHUNKS, &o);
-	if (s->fd < 0)
-		return -errno;
-	s->mem = mmap(NULL, SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
-	if (s->mem == MAP_FAILED) {
-		int err = -errno;
-
-		close(s->fd);
-		return err;
-	}
-	return 0;
+	return s->fd < 0 ? -errno : slab_mmap(s);
 }
 
 static int slab_enter(struct slab *s)
@@ -88,7 +110,6 @@ static struct slab *slab_make(void)
 
 	if (!s)
 		goto fail;
-	s->nr_free = TOE_SLAB_CHUNKS;
 	err = slab_map(s);
 	if (err)
 		goto free_slab;
@@ -113,6 +134,27 @@ struct slab *slab_new(void)
 
 	spare = NULL;
 	return s ? s : slab_make();
+}
+
+struct slab *slab_adopt(unsigned int index)
+{
+	struct slab *s;
+	__u32 id;
+
+	if (index >= TOE_MAX_SLABS || !bit(index_used, index) || bit(index_owned, index) ||
+	    bpf_map_lookup_elem(engine.slabs, &index, &id))
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->index = (uint16_t)index;
+	s->fd = bpf_map_get_fd_by_id(id);
+	if (s->fd < 0 || slab_mmap(s)) {
+		free(s);
+		return NULL;
+	}
+	index_owned[index / 64] |= 1ULL << (index % 64);
+	return s;
 }
 
 void slab_delete(struct slab *s)
@@ -169,6 +211,16 @@ int slab_take(struct slab *s, unsigned int order)
 		return (int)chunk;
 	}
 	return -ENOSPC;
+}
+
+int slab_claim(struct slab *s, unsigned int chunk, unsigned int order)
+{
+	if (order > TOE_MAX_ORDER || chunk + (1U << order) > TOE_SLAB_CHUNKS || chunk % (1U << order) ||
+	    s->used[chunk / 64] & run_mask(chunk, order))
+		return -EINVAL;
+	s->used[chunk / 64] |= run_mask(chunk, order);
+	s->nr_free -= 1U << order;
+	return 0;
 }
 
 void slab_give(struct slab *s, unsigned int chunk, unsigned int order)

@@ -22,9 +22,14 @@ struct slab {
 	unsigned int nr_free;
 };
 
-/* Start anew: no entry of map slabs is in use. */
+/* Entries of map slabs that a toed before this one left are kept until slab_sweep(). */
 int slab_init(void);
 void slab_exit(void);
+/* Take over one of them, all chunks free; NULL: there is none. Then say which runs are in use. */
+struct slab *slab_adopt(unsigned int index);
+int slab_claim(struct slab *slab, unsigned int chunk, unsigned int order);
+/* Remove those that nobody took over. */
+void slab_sweep(void);
 
 /* The spare slab if there is one, else a new one. -errno in errno if NULL. */
 struct slab *slab_new(void);

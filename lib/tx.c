@@ -20,11 +20,12 @@ void tx_unlock(struct sonode *sn)
 }
 
 /* RFC 9293 3.7.4 with Minshall's change, as Linux: a short segment waits only for a short one. */
-static bool nagle_holds(const struct sonode *sn, uint32_t una, bool more)
+static bool nagle_holds(const struct sonode *sn, uint32_t una, uint32_t nxt, bool more)
 {
 	if (more || ld(&sn->cork))
 		return true;
-	return !ld(&sn->nodelay) && (int32_t)(sn->small_end - una) > 0;
+	/* small_end may be of an earlier stay in hardware: it counts inside (una, nxt] */
+	return !ld(&sn->nodelay) && sn->small_end - una - 1 < nxt - una;
 }
 
 /* Payload bytes of the next segment, 0: nothing may leave now. */
@@ -40,7 +41,7 @@ static uint32_t next_len(const struct sonode *sn, const struct ring *r, uint32_t
 	/* RFC 9293 3.8.6.2.1: a window smaller than the segment is used only when nothing is in flight */
 	if (len > (uint32_t)room)
 		return nxt == una ? (uint32_t)room : 0;
-	if (len < r->mss && !force && nagle_holds(sn, una, more))
+	if (len < r->mss && !force && nagle_holds(sn, una, nxt, more))
 		return 0;
 	return len;
 }

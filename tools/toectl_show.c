@@ -173,12 +173,11 @@ static void show_hold(struct json_object *hist)
 {
 	size_t i, n = json_object_array_length(hist);
 
-	printf("\nlength of holds\n");
 	for (i = 0; i < n; i++) {
 		int64_t count = json_object_get_int64(json_object_array_get_idx(hist, i));
 
 		if (count)
-			printf("%14lld  below %llu us\n", (long long)count, 1ULL << i);
+			printf("%14lld  holds shorter than %llu us\n", (long long)count, 1ULL << i);
 	}
 }
 

@@ -74,6 +74,9 @@ enum toe_state {		/* hw_conn.state */
 	TOE_HOLD = 1,		/* moving: frames go to the hold ring */
 	TOE_HW = 2,		/* the engines own it */
 };
+/* Or-ed into hw_conn.next by sockops: the socket is closed at the moment (it is
+ * being rebuilt, or it died in the move). FINISH to KERNEL then removes the entry. */
+#define TOE_NEXT_CLOSED	0x80
 
 enum toe_ca {			/* hw_conn.ca_state, RFC 6582 */
 	TOE_CA_OPEN = 0,
@@ -105,7 +108,8 @@ struct hw_conn {
 	__u32 hw_connid;	/* HW_CONNID; 0 while a shadow */
 	__u32 gen;		/* generation of hw_connid */
 	__u8 state;		/* enum toe_state */
-	__u8 next;		/* in HOLD: the state that replayed frames are handled in */
+	__u8 next;		/* in HOLD: the state that replayed frames are handled in,
+				   and TOE_NEXT_CLOSED */
 	__u8 nic;		/* index into nics */
 	__u8 why;		/* enum toe_why: what made the engine ask for an upload */
 	__u64 cookie;		/* CONN_T: the kernel's socket cookie */

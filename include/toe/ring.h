@@ -32,7 +32,9 @@ struct toe_ring_ctl {
 	__u32 snd_nxt;		/* bytes up to here have left; next to hand to the TX engine */
 	__u32 snd_edge;		/* min(peer window, cwnd): how far snd_nxt may go */
 	__u32 rcv_adv;		/* right edge advertised */
-	__u32 ack_due;		/* nonzero: received bytes wait for an acknowledgement */
+	__u32 ack_due;		/* nonzero: received bytes wait for an acknowledgement;
+				   2: one that should go at once (TOE_OP_ACK), a doorbell
+				   took its place */
 	__u32 srtt_us;
 	__u32 rttvar_us;
 	__u32 cwnd;

@@ -361,6 +361,7 @@ static const char usage[] =
 	"  -c BYTES     largest chunk of one call, at most 1M\n"
 	"  -P USEC      now and then pause up to this long\n"
 	"  -r BYTES     a second, at most, on each connection\n"
+	"  -w MSEC      wait before the first byte\n"
 	"  -e           send FIN as soon as all is sent\n"
 	"  -T SECONDS   give up after so long without progress, default 20\n"
 	"  -D SECONDS   give up after so long, default 300\n";
@@ -378,7 +379,7 @@ static void parse_options(int argc, char **argv)
 {
 	int o;
 
-	while ((o = getopt(argc, argv, "p:n:b:s:S:c:P:r:eT:D:")) != -1)
+	while ((o = getopt(argc, argv, "p:n:b:s:S:c:P:r:w:eT:D:")) != -1)
 		switch (o) {
 		case 'p': opt.port = optarg; break;
 		case 'n': opt.nr = atoi(optarg); break;
@@ -388,6 +389,7 @@ static void parse_options(int argc, char **argv)
 		case 'c': opt.max_chunk = parse_size(optarg); break;
 		case 'P': opt.pause_us = atoi(optarg); break;
 		case 'r': opt.rate = parse_size(optarg); break;
+		case 'w': opt.wait_ms = atoi(optarg); break;
 		case 'e': opt.early = true; break;
 		case 'T': opt.stall_s = atoi(optarg); break;
 		case 'D': opt.deadline_s = atoi(optarg); break;
@@ -422,6 +424,9 @@ int main(int argc, char **argv)
 	else
 		connect_all(ai);
 	freeaddrinfo(ai);
+	printf("stream: connected\n");
+	fflush(stdout);
+	usleep(opt.wait_ms * 1000);
 	start_ns = now_ns();
 	if (opt.style == THREADS)
 		run_threads();

@@ -36,7 +36,7 @@ struct options {
 	bool server, early;
 	enum style style;
 	const char *addr, *port;
-	unsigned int nr, pause_us, stall_s, deadline_s;
+	unsigned int nr, wait_ms, pause_us, stall_s, deadline_s;
 	size_t max_chunk;
 	uint64_t total, seed, rate;
 };

@@ -11,8 +11,10 @@ topo_veth
 toed_start srv
 round=0
 while [ $round -lt 5 ] || [ "$(moves)" -lt 200 ]; do
+	paced=()
+	[ $round -lt 5 ] || paced=(-r 16M)	# slower, so that more moves find room
 	style=$(cut -d ' ' -f $((round % 5 + 1)) <<<"threads epoll epollet poll select")
-	stream_flipping "$style" "$SRV4" 64M $((round % 3 + 1))
+	stream_flipping "$style" "$SRV4" 64M $((round % 3 + 1)) "${paced[@]}"
 	round=$((round + 1))
 	say "round $round, $style: $(moves) moves"
 	[ $round -lt 20 ] || fail "only $(moves) moves in $round rounds"

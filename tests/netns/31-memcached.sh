@@ -15,7 +15,7 @@ spawn check cli "$HELPERS/kvcheck" memcached "$SRV4" 11211 --conns 40 --seconds 
 eventually 10 all_on kernel 40 || fail "connections not seen"
 ctl offload --all || fail "offload"
 all_on hardware 40 || fail "only $(on_path hardware) of 40 in hardware"
-through_engine 3 99 || fail "frames went past the engine"
+through_engine 3 99 check || fail "frames went past the engine"
 spawn flip srv "$HELPERS/flip" "$SEED" 50 --all -- "$B/toectl" --rundir "$RUNDIR"
 sleep 5
 stop flip

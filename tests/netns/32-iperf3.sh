@@ -17,7 +17,6 @@ for direction in "" -R --bidir; do
 	# shellcheck disable=SC2086
 	spawn client cli iperf3 -c "$SRV4" -p 5201 -t 4 -J $direction
 	eventually 5 all_on kernel 2 || fail "connections not seen"
-	sleep 0.5
 	ctl offload --all || fail "offload $direction"
 	finish client 30 || fail "iperf3 $direction: $(tail -3 "$LOGS/client")"
 	grep -q '"error"' "$LOGS/client" && fail "iperf3 $direction: $(grep '"error"' "$LOGS/client")"

@@ -15,7 +15,7 @@ spawn client cli sockperf ping-pong --tcp -i "$SRV4" -p 11111 -t 5 -m 64
 eventually 5 all_on kernel 1 || fail "connection not seen"
 ctl offload --all || fail "offload"
 all_on hardware 1 || fail "not in hardware: $(ctl list)"
-through_engine 2 99 || fail "frames went past the engine"
+through_engine 2 99 client || fail "frames went past the engine"
 finish client 30 || fail "sockperf ($?)"
 grep -E 'Summary|dropped' "$LOGS/client" | sed 's/\x1b\[[0-9;]*m//g'
 sed 's/\x1b\[[0-9;]*m//g' "$LOGS/client" | grep -q 'dropped messages = 0; .*duplicated messages = 0; .*out-of-order messages = 0' ||

@@ -35,10 +35,10 @@ leaks && fail "a toed that did not start left something behind"
 say "toed is running"
 toed_start srv
 expect fails "$TOED_PID" bash -c 'toed -i eth0'
-expect 1 usage "${toectl[@]}" frobnicate
-expect fails 4242 "${toectl[@]}" offload 4242
-expect fails 4242 "${toectl[@]}" upload 4242
-expect fails 4242 "${toectl[@]}" show 4242
+expect 1 'unknown command' "${toectl[@]}" frobnicate
+expect 2 'no such connection' "${toectl[@]}" offload 4242
+expect 2 'no such connection' "${toectl[@]}" upload 4242
+expect 2 'no such connection' "${toectl[@]}" show 4242
 expect fails nosuch0 "${toectl[@]}" attach nosuch0
 expect fails nosuch0 "${toectl[@]}" detach nosuch0
 expect fails nosuch "${toectl[@]}" run -- /nosuch/program

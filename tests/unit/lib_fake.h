@@ -31,7 +31,7 @@
 #define FAKE_SLAB	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 
 struct fake_conn {
-	int fd, sock, on;
+	int fd, sock, on, drain;
 	uint32_t connid, gen, rcv_nxt, snd_nxt;
 	unsigned int qp;
 	struct ring r;
@@ -163,6 +163,7 @@ static bool fake_offload(int fd)
 	c->qp = 0;
 	fake_rings(c, c - fake.conns);
 	c->on = 1;
+	c->drain = 0;
 	fake.offloads++;
 	fake_word(fd, TOE_PATH_HW);
 	pthread_mutex_unlock(&fake.lock);
@@ -195,7 +196,7 @@ static void fake_rx(struct fake_conn *c)
 	uint32_t read = (uint32_t)ld_acq(&c->r.ctl->rx_read);
 	size_t room = c->r.rx_size - (c->rcv_nxt - read), n;
 	uint8_t *p = ring_piece(c->r.rx, c->r.rx_mask, c->rcv_nxt, room, &n);
-	ssize_t k = n ? real.recv(c->sock, p, n, MSG_DONTWAIT) : 0;
+	ssize_t k = n && !ld(&c->drain) ? real.recv(c->sock, p, n, MSG_DONTWAIT) : 0;
 
 	if (k <= 0)
 		return;
@@ -234,6 +235,21 @@ static int fake_upload(int fd, bool discard)
 	return 0;
 }
 
+/* Stop receiving for a moment so that the application can read everything. */
+static int fake_upload_drained(int fd)
+{
+	struct fake_conn *c = fake_find(fd);
+	int i, rc = -ENOENT;
+
+	if (!c)
+		return rc;
+	st(&c->drain, 1);
+	for (i = 0; i < 50 && (rc = fake_upload(fd, false)) == -EAGAIN; i++)
+		usleep(200);
+	st(&c->drain, 0);
+	return rc;
+}
+
 /* A frame written by the library: is it what toe_tx would accept? */
 static void fake_frame(unsigned int qp, const uint8_t *f, size_t len)
 {
@@ -254,8 +270,12 @@ static void fake_frame(unsigned int qp, const uint8_t *f, size_t len)
 		fake.binds++;
 	if (d.op == TOE_OP_ACK)
 		fake.acks++;
-	if (c && d.op == TOE_OP_BIND)
-		c->qp = qp;
+	if (c && d.op == TOE_OP_BIND) {
+		c->qp = qp;	/* late, as the library does not wait for us */
+		fake_ring_bell(c);
+	}
+	if (c && d.op == TOE_OP_ACK)
+		st(&c->r.ctl->rcv_adv, (uint32_t)c->r.ctl->rx_read + c->r.rx_size - 4);
 }
 
 static void *fake_engine(void *arg)

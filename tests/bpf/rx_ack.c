@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* RX engine: acknowledgements that arrive, the peer's window, loss, what wakes whom. */
+#include "tests/bpf/frames.h"
+
+#define FLIGHT	(8 * MSS)
+
+/* In hardware with FLIGHT bytes on their way. */
+static int start_flight(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.min.snd_nxt = SND0 + FLIGHT;
+	make_hw(c);
+	env_ctl()->tx_filled = SND0 + FLIGHT;
+	return 0;
+}
+
+static struct seg ack_at(__u32 ack)
+{
+	struct seg s = plain(RCV0, 0);
+
+	s.ack = ack;
+	return s;
+}
+
+static int rx_ack(__u32 ack)
+{
+	struct seg s = ack_at(ack);
+
+	return rx(&s);
+}
+
+static void advance(void **state)
+{
+	(void)state;
+	assert_true(env.clock[ENV_ID].rtx_since);
+	env.clock[ENV_ID].rtx_since = 1;
+	assert_int_equal(rx_ack(SND0 + 3000), XDP_DROP);
+	assert_int_equal(conn()->min.snd_una, SND0 + 3000);
+	assert_int_equal(env_ctl()->snd_una, SND0 + 3000);
+	assert_int_equal(env_ctl()->snd_edge, SND0 + 3000 + conn()->min.cwnd);
+	assert_true(env.clock[ENV_ID].rtx_since > 1);
+	assert_int_equal(env.clock[ENV_ID].snd_una, SND0 + 3000);
+	assert_false(env_woken());			/* nobody waits */
+	rx_ack(SND0 + FLIGHT);
+	assert_int_equal(env.clock[ENV_ID].rtx_since, 0);
+	rx_ack(SND0 + 5000);				/* old, reordered */
+	assert_int_equal(conn()->min.snd_una, SND0 + FLIGHT);
+	assert_int_equal(conn()->dupacks, 0);
+}
+
+static void bad_acks(void **state)
+{
+	(void)state;
+	assert_int_equal(rx_ack(SND0 + FLIGHT + 1), XDP_TX);
+	assert_int_equal(dissect(&out).seq, SND0 + FLIGHT);
+	assert_int_equal(rx_ack(SND0 + FLIGHT + 1), XDP_DROP);	/* RFC 5961 section 7 */
+	assert_int_equal(rx_ack(SND0 - WND - 1), XDP_DROP);
+	assert_int_equal(COUNTED(RX_BAD_ACK), 3);
+	assert_int_equal(rx_ack(SND0 - WND), XDP_DROP);
+	assert_int_equal(COUNTED(RX_BAD_ACK), 3);
+	assert_int_equal(conn()->min.snd_una, SND0);
+}
+
+static void writer_is_woken(void **state)
+{
+	(void)state;
+	env_ctl()->want_write = 1;
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx_ack(SND0 + 1000), XDP_REDIRECT);
+	assert_true(env_woken());
+}
+
+static void pump(void **state)
+{
+	(void)state;
+	env_wake(CHUNK_DAEMON)->armed = 1;
+	rx_ack(SND0 + 1000);
+	assert_int_equal(env.clock[ENV_ID].flags, 0);		/* nothing to send */
+	env_ctl()->tx_filled = SND0 + FLIGHT + 5000;
+	assert_int_equal(rx_ack(SND0 + 2000), XDP_REDIRECT);	/* the application is busy: daemon */
+	assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_PUMP);
+	assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 0);
+	assert_true(env_woken());
+	assert_true(env_dirty());
+	env_wake(CHUNK_DAEMON)->armed = env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx_ack(SND0 + 3000), XDP_REDIRECT);	/* it sleeps: rung itself */
+	assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 1);
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 0);
+	env.clock[ENV_ID].flags = 0;
+	env_ctl()->tx_filled = SND0 + FLIGHT + ENV_RING;	/* cannot be */
+	rx_ack(SND0 + 4000);
+	assert_int_equal(env.clock[ENV_ID].flags, 0);
+}
+
+static void window_update(void **state)
+{
+	struct seg s = ack_at(SND0);
+
+	(void)state;
+	s.window = 100;
+	rx(&s);
+	assert_int_equal(conn()->min.snd_wnd, 800);
+	assert_int_equal(env_ctl()->snd_edge, SND0 + 800);
+	s.seq--;				/* older than SND.WL1 */
+	s.window = 900;
+	rx(&s);
+	assert_int_equal(conn()->min.snd_wnd, 800);
+	s = ack_at(SND0);
+	s.window = 0;
+	rx(&s);
+	assert_int_equal(env_ctl()->snd_edge, SND0);
+	env_ctl()->tx_filled = SND0 + FLIGHT + 1;
+	s.window = 8000;			/* opens: to be told though no byte was acknowledged */
+	rx(&s);
+	assert_true(env_woken());
+	assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_PUMP);
+	assert_int_equal(conn()->min.snd_max_wnd, 64000);
+	assert_int_equal(conn()->dupacks, 0);
+}
+
+static void fast_retransmit(void **state)
+{
+	(void)state;
+	rx_ack(SND0 + 1000);
+	rx_ack(SND0 + 1000);
+	assert_int_equal(env_ctl()->snd_edge, SND0 + 1000 + conn()->min.cwnd + MSS); /* RFC 3042 */
+	rx_ack(SND0 + 1000);
+	assert_int_equal(env.clock[ENV_ID].flags, 0);
+	env_wake(CHUNK_DAEMON)->armed = 1;
+	assert_int_equal(rx_ack(SND0 + 1000), XDP_REDIRECT);
+	assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_RTX);
+	assert_int_equal(conn()->ca_state, TOE_CA_RECOVERY);
+	assert_int_equal(conn()->min.ssthresh, 3500);
+	assert_int_equal(conn()->min.cwnd, 3500 + 3 * MSS);
+	assert_int_equal(COUNTED(RX_FAST_RTX), 1);
+	env.clock[ENV_ID].flags = 0;
+	rx_ack(SND0 + 3000);				/* partial: RFC 6582 */
+	assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_RTX);
+	rx_ack(SND0 + FLIGHT);
+	assert_int_equal(conn()->ca_state, TOE_CA_OPEN);
+	assert_true(conn()->min.cwnd <= 3500);
+	assert_int_equal(COUNTED(RX_FAST_RTX), 1);
+}
+
+static void what_is_no_duplicate(void **state)
+{
+	struct seg s = ack_at(SND0);
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		s = plain(RCV0 + 100U * (__u32)i, 100);	/* has data */
+		rx(&s);
+	}
+	for (int i = 0; i < 4; i++) {
+		s = ack_at(SND0);
+		s.seq = RCV0 + 400;
+		s.window = (__u16)(6000 + i);		/* window update */
+		rx(&s);
+	}
+	assert_int_equal(conn()->dupacks, 0);
+	s.nr_sack = 1;
+	s.sack[0][0] = SND0 - 500;			/* D-SACK */
+	s.sack[0][1] = SND0 - 100;
+	rx(&s);
+	assert_int_equal(conn()->dupacks, 0);
+	s.sack[0][0] = SND0 + 1000;
+	s.sack[0][1] = SND0 + 2000;
+	rx(&s);
+	assert_int_equal(conn()->dupacks, 1);
+}
+
+static void no_flight_no_duplicate(void **state)
+{
+	(void)state;
+	make_hw(test_conn());
+	for (int i = 0; i < 5; i++)
+		rx_ack(SND0);
+	assert_int_equal(conn()->dupacks, 0);
+}
+
+static void round_trip(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s;
+
+	(void)state;
+	c.min.snd_nxt = SND0 + FLIGHT;
+	c.ca_state = TOE_CA_OPEN;
+	make_hw(c);
+	rx_ack(SND0 + 1000);
+	assert_int_equal(conn()->min.srtt_us, 0);	/* nothing timed: nothing learnt */
+	for (int i = 0; i < 3; i++)
+		rx_ack(SND0 + 1000);			/* into recovery: TSecr tells */
+	s = ack_at(SND0 + 2000);
+	s.tsecr = env.clock[ENV_ID].last_rx_ms + 1000 - 40;
+	rx(&s);
+	assert_true(conn()->min.srtt_us >= 40000 && conn()->min.srtt_us < 60000);
+	assert_int_equal(env_ctl()->srtt_us, conn()->min.srtt_us);
+}
+
+static void ack_with_data(void **state)
+{
+	struct seg s = plain(RCV0, 64);
+
+	(void)state;
+	s.ack = SND0 + FLIGHT;
+	env_ctl()->want_write = 1;
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx(&s), XDP_REDIRECT);
+	assert_int_equal(conn()->min.snd_una, SND0 + FLIGHT);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 64);
+}
+
+static void without_ack_flag(void **state)
+{
+	struct seg s = plain(RCV0, 64);
+
+	(void)state;
+	s.flags = 0;
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+}
+
+#define CASE(f) cmocka_unit_test_setup(f, start_flight)
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		CASE(advance), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
+		CASE(fast_retransmit), CASE(what_is_no_duplicate), CASE(no_flight_no_duplicate),
+		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag),
+	};
+	int failed;
+
+	env_open();
+	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
+	v6 = true;
+	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+}

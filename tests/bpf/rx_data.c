@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* RX engine: segment text, order, windows, acknowledgements, wake-ups. */
+#include "tests/bpf/frames.h"
+#include "toe/ival.h"
+#include "toe/wnd.h"
+
+static struct seg expect_ack(int verdict)
+{
+	assert_int_equal(verdict, XDP_TX);
+	return dissect(&out);
+}
+
+static void in_order(void **state)
+{
+	struct seg s = plain(RCV0, 64);
+	const struct hw_conn *c;
+
+	(void)state;
+	assert_int_equal(rx(&s), XDP_DROP);
+	c = conn();
+	assert_int_equal(c->min.rcv_nxt, RCV0 + 64);
+	assert_int_equal(env_ctl()->rcv_nxt, RCV0 + 64);
+	check_ring(RCV0, RCV0 + 64);
+	assert_true(env_ctl()->ack_due);
+	assert_true(env.clock[ENV_ID].ack_since);
+	assert_int_equal(env.clock[ENV_ID].rx_bytes, 64);
+	assert_true(env_woken());
+	assert_true(env_dirty());
+	assert_int_equal(COUNTED(RX_SEGS), 1);
+	assert_int_equal(COUNTED(RX_BYTES), 64);
+	assert_int_equal(COUNTED(RX_DOORBELL), 0);
+}
+
+static void every_second_segment_is_acked(void **state)
+{
+	struct seg s = plain(RCV0, MSS), a;
+
+	(void)state;
+	s.tsval = TS0 + 9;
+	assert_int_equal(rx(&s), XDP_DROP);
+	s.seq += MSS;
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.seq, SND0);
+	assert_int_equal(a.ack, RCV0 + 2 * MSS);
+	assert_int_equal(a.flags, ACK);
+	assert_int_equal(a.tsecr, TS0 + 9);
+	assert_int_equal(a.nr_sack, 0);
+	assert_int_equal(a.len, 0);
+	assert_int_equal(conn()->unacked_segs, 0);
+	assert_int_equal(conn()->min.last_ack, RCV0 + 2 * MSS);
+	assert_int_equal(env_ctl()->ack_due, 0);
+	assert_int_equal(env.clock[ENV_ID].ack_since, 0);
+	assert_int_equal(COUNTED(RX_ACKS_OUT), 1);
+	check_ring(RCV0, RCV0 + 2 * MSS);	/* over the wrap of both numbers and chunks */
+}
+
+static void every_length(void **state)
+{
+	struct seg s = plain(RCV0, 0);
+
+	(void)state;
+	for (s.len = 1; s.len <= TOE_MAX_PAYLOAD; s.len += s.len < 600 ? 1 : 97) {
+		make_hw(test_conn());
+		rx(&s);
+		assert_int_equal(conn()->min.rcv_nxt, RCV0 + s.len);
+		check_ring(RCV0, RCV0 + s.len);
+	}
+}
+
+static void doorbell(void **state)
+{
+	struct seg s = plain(RCV0, 10);
+
+	(void)state;
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx(&s), XDP_REDIRECT);
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 0);
+	assert_true(env_woken());
+	assert_true(env_ctl()->ack_due);
+	s.seq += 10;
+	assert_int_equal(rx(&s), XDP_DROP);	/* rung once */
+	assert_true(env_woken());
+	assert_int_equal(env_ctl()->ack_due, 1);
+	assert_int_equal(COUNTED(RX_DOORBELL), 1);
+}
+
+/* The doorbell goes first; that an acknowledgement should go at once is told. */
+static void doorbell_over_ack(void **state)
+{
+	struct seg s = plain(RCV0, 2 * MSS);
+
+	(void)state;
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx(&s), XDP_REDIRECT);
+	assert_int_equal(env_ctl()->ack_due, 1);
+	s.seq += s.len;
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx(&s), XDP_REDIRECT);
+	assert_int_equal(env_ctl()->ack_due, 2);
+	s.seq += s.len;
+	expect_ack(rx(&s));
+	assert_int_equal(env_ctl()->ack_due, 0);
+}
+
+static void pure_ack_does_not_wake(void **state)
+{
+	struct seg s = plain(RCV0, 0);
+
+	(void)state;
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_false(env_woken());
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 1);
+	assert_int_equal(env_ctl()->ack_due, 0);
+}
+
+static void play_order(const int order[5])
+{
+	__u32 got = 0;
+
+	make_hw(test_conn());
+	for (int i = 0; i < 5; i++) {
+		struct seg s = plain(RCV0 + 700U * (__u32)order[i], 700), a;
+		__u32 nxt = RCV0;
+		int verdict = rx(&s);
+
+		got |= 1U << order[i];
+		while (got & (1U << (nxt - RCV0) / 700))
+			nxt += 700;
+		assert_int_equal(conn()->min.rcv_nxt, nxt);
+		check_ring(RCV0, nxt);
+		if (seq_before(nxt, s.seq)) {		/* out of order: at once, with its block first */
+			a = expect_ack(verdict);
+			assert_int_equal(a.ack, nxt);
+			assert_true(a.nr_sack >= 1);
+			assert_true(seq_leq(a.sack[0][0], s.seq));
+			assert_true(seq_geq(a.sack[0][1], s.seq + 700));
+		}
+	}
+	assert_int_equal(conn()->nr_ooo, 0);
+}
+
+static void all_orders_of_five(void **state)
+{
+	int order[5] = { 0, 1, 2, 3, 4 };
+	int runs = 0;
+
+	(void)state;
+	for (;;) {			/* next permutation, in lexical order */
+		int i = 3, j = 4, tmp;
+
+		play_order(order);
+		runs++;
+		while (i >= 0 && order[i] > order[i + 1])
+			i--;
+		if (i < 0)
+			break;
+		while (order[j] < order[i])
+			j--;
+		tmp = order[i], order[i] = order[j], order[j] = tmp;
+		for (int a = i + 1, b = 4; a < b; a++, b--)
+			tmp = order[a], order[a] = order[b], order[b] = tmp;
+	}
+	assert_int_equal(runs, 120);
+}
+
+static void too_many_intervals(void **state)
+{
+	struct seg s = plain(0, 100), a;
+
+	(void)state;
+	for (__u32 i = 1; i <= 5; i++) {
+		s.seq = RCV0 + 1000 * i;
+		a = expect_ack(rx(&s));
+		assert_int_equal(a.ack, RCV0);
+		assert_int_equal(a.nr_sack, i < 3 ? i : 3);
+		assert_int_equal(a.sack[0][0], RCV0 + 1000 * (i < 4 ? i : 4));
+	}
+	assert_int_equal(COUNTED(RX_OOO), 4);
+	assert_int_equal(COUNTED(RX_OOO_FULL), 1);
+	s = plain(RCV0 + 1050, 3000);		/* joins three of them */
+	expect_ack(rx(&s));
+	assert_int_equal(conn()->nr_ooo, 1);
+}
+
+static void overlaps(void **state)
+{
+	struct seg s = plain(RCV0, 500);
+
+	(void)state;
+	rx(&s);
+	s = plain(RCV0 + 400, 300);		/* 100 old bytes */
+	assert_int_equal(expect_ack(rx(&s)).ack, RCV0 + 700);
+	s = plain(RCV0 + 1000, 300);
+	rx(&s);
+	s = plain(RCV0 + 1200, 300);		/* overlaps what is out of order */
+	rx(&s);
+	assert_int_equal(conn()->nr_ooo, 1);
+	s = plain(RCV0 - 100, 1200);		/* old bytes, the gap, and into the interval */
+	assert_int_equal(expect_ack(rx(&s)).ack, RCV0 + 1500);
+	check_ring(RCV0, RCV0 + 1500);
+	assert_int_equal(conn()->nr_ooo, 0);
+}
+
+static void duplicates(void **state)
+{
+	struct seg s = plain(RCV0, 500);
+
+	(void)state;
+	rx(&s);
+	env_woken();
+	memset(env_ring(CHUNK_RX, RCV0), 0xee, 500);	/* the application reads here: hands off */
+	assert_int_equal(expect_ack(rx(&s)).ack, RCV0 + 500);
+	assert_int_equal(*env_ring(CHUNK_RX, RCV0 + 7), 0xee);
+	assert_int_equal(COUNTED(RX_DUP), 1);
+	assert_false(env_woken());
+	s.len = 0;
+	s.seq = RCV0 + 499;				/* keepalive */
+	assert_int_equal(expect_ack(rx(&s)).ack, RCV0 + 500);
+	assert_int_equal(rx(&s), XDP_DROP);		/* but not every time */
+	assert_int_equal(COUNTED(RX_OUT_OF_WINDOW), 2);
+}
+
+static void window_edge(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 1500), a;
+
+	(void)state;
+	c.min.rcv_adv = RCV0 + 1000;
+	make_hw(c);
+	env_ctl()->rx_read = RCV0 - ENV_RING + 1000 + 32;	/* nothing more can be offered */
+	a = expect_ack(rx(&s));				/* 1000 fit */
+	assert_int_equal(a.ack, RCV0 + 1000);
+	assert_int_equal(a.window, 0);
+	assert_int_equal(conn()->min.rcv_adv, RCV0 + 1000);
+	s = plain(RCV0 + 1000, 1);			/* window probe */
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.ack, RCV0 + 1000);
+	s = plain(RCV0 + 1001, 100);			/* right of it */
+	expect_ack(rx(&s));
+	assert_int_equal(COUNTED(RX_OUT_OF_WINDOW), 1);
+	env_ctl()->rx_read += 500;			/* RFC 9293 3.8.6.2.2: not worth it yet */
+	s = plain(RCV0 + 1000, 1);
+	assert_int_equal(expect_ack(rx(&s)).window, 0);
+	env_ctl()->rx_read += 1100;			/* a segment of the peer's, 1500, fits */
+	assert_int_equal(expect_ack(rx(&s)).window, 1600 >> 5);
+}
+
+/* Whatever comes and is read, the edge never moves left nor beyond the ring. */
+static void window_never_shrinks(void **state)
+{
+	struct min_tcp m = test_conn().min;
+	__u32 read = RCV0, seed = 1;
+
+	(void)state;
+	for (int i = 0; i < 200000; i++) {
+		__u32 adv = m.rcv_adv, wire;
+
+		seed = seed * 1664525 + 1013904223;
+		if ((seed >> 8) % 3 == 0)
+			read = seq_min(m.rcv_nxt, read + (seed >> 16) % 5000);
+		m.rcv_nxt = seq_min(m.rcv_adv, m.rcv_nxt + ((seed >> 4) % 4 ? seed >> 30 : 1448));
+		wire = wnd_select(&m, read, ENV_RING);
+		assert_true(seq_geq(m.rcv_adv, adv));
+		assert_true(seq_leq(m.rcv_adv, read + ENV_RING));
+		assert_true(seq_leq(m.rcv_nxt + (wire << m.rcv_wscale), m.rcv_adv));
+		assert_true(m.rcv_adv - (m.rcv_nxt + (wire << m.rcv_wscale)) < 1U << m.rcv_wscale);
+	}
+}
+
+static void positions_are_not_believed(void **state)
+{
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	env_ctl()->rx_read = RCV0 + 1;
+	assert_int_equal(rx(&s), XDP_DROP);
+	env_ctl()->rx_read = RCV0 - ENV_RING - 1;
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(COUNTED(RX_BAD_RING), 2);
+	env_ctl()->rx_read = RCV0 | TOE_FROZEN;
+	env_ctl()->rcv_nxt = 99;			/* nor is what the engine wrote there */
+	rx(&s);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 100);
+	assert_int_equal(env_ctl()->rcv_nxt, RCV0 + 100);
+}
+
+static void paws(void **state)
+{
+	struct seg s = plain(RCV0, 10);
+
+	(void)state;
+	s.tsval = TS0 - 1;
+	assert_int_equal(expect_ack(rx(&s)).ack, RCV0);
+	assert_int_equal(COUNTED(RX_PAWS), 1);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+	s.tsval = TS0 + 5;
+	rx(&s);
+	assert_int_equal(conn()->min.ts_recent, TS0 + 5);
+	s.seq += 10;				/* RFC 7323 4.3: beyond Last.ACK.sent, kept out */
+	s.tsval = TS0 + 8;
+	rx(&s);
+	assert_int_equal(conn()->min.ts_recent, TS0 + 5);
+	s.seq += 10;
+	s.no_ts = true;
+	rx(&s);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 30);
+}
+
+static void bad_checksum(void **state)
+{
+	struct seg s = plain(RCV0, 333);
+
+	(void)state;
+	memset(env_ring(CHUNK_RX, RCV0), 0xee, 400);
+	s.bad_csum = true;
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(*env_ring(CHUNK_RX, RCV0), 0xee);
+	assert_int_equal(*env_ring(CHUNK_RX, RCV0 + 332), 0xee);
+	s.bad_csum = false;
+	s.partial = true;			/* this NIC is no veth */
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(COUNTED(RX_BAD_CSUM), 2);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+}
+
+static void option_orders(void **state)
+{
+	static const __u8 good[] = { 1, 8, 10, 0, 0, 0x13, 0x90, 0, 0, 0, 1, 1 };	/* NOP TS NOP */
+	static const __u8 other[] = { 254, 4, 1, 2, 8, 10, 0, 0, 0x13, 0x91, 0, 0, 0, 1, 0, 77 };
+	static const __u8 broken[] = { 8, 9, 0, 0, 0, 0, 0, 0, 0, 1, 5, 0 };
+	static const __u8 cut[] = { 1, 1, 8, 10 };
+	struct seg s = plain(RCV0, 8);
+
+	(void)state;
+	s.raw_opts = good, s.raw_len = sizeof(good);
+	rx(&s);
+	assert_int_equal(conn()->min.ts_recent, 0x1390);
+	s.seq += 8;
+	s.raw_opts = other, s.raw_len = sizeof(other);
+	rx(&s);
+	s.seq += 8;
+	s.raw_opts = broken, s.raw_len = sizeof(broken);
+	rx(&s);
+	s.seq += 8;
+	s.raw_opts = cut, s.raw_len = sizeof(cut);
+	rx(&s);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 32);
+	assert_int_equal(COUNTED(RX_SEGS), 4);
+	check_ring(RCV0, RCV0 + 32);
+}
+
+/* What is not a whole TCP segment of a known connection is the kernel's. */
+static void not_ours(void **state)
+{
+	struct seg s = plain(RCV0, 100);
+	struct frame fr = *build(&s);
+	struct bpf_program *prog = env.rx->progs.toe_rx;
+
+	(void)state;
+	for (unsigned int len = 14; len < fr.len; len++)
+		assert_int_equal(run_prog(prog, fr.data, len, ENV_NIC_IFINDEX, &out), XDP_PASS);
+	fr.data[14 + (v6 ? 40 : 20) + 1] ^= 1;		/* port */
+	assert_int_equal(run_prog(prog, fr.data, fr.len, ENV_NIC_IFINDEX, &out), XDP_PASS);
+	fr.data[12] = 0x81;				/* VLAN */
+	fr.data[13] = 0;
+	assert_int_equal(run_prog(prog, fr.data, fr.len, ENV_NIC_IFINDEX, &out), XDP_PASS);
+	assert_int_equal(COUNTED(RX_SEGS), 0);
+}
+
+static int padding_case(unsigned int pad)
+{
+	struct seg s = plain(RCV0, 2);
+	struct frame fr = *build(&s);
+
+	return run_prog(env.rx->progs.toe_rx, fr.data, fr.len + pad, ENV_NIC_IFINDEX, &out);
+}
+
+static void ethernet_padding(void **state)
+{
+	(void)state;
+	assert_int_equal(padding_case(30), XDP_DROP);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 2);
+}
+
+/* ns of one run, the timer's own cost included. */
+static __u32 one_run(const struct seg *s, bool known)
+{
+	struct frame *fr = build(s);
+	struct xdp_md ctx = { .data_end = fr->len, .ingress_ifindex = ENV_NIC_IFINDEX };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = fr->data, .data_size_in = fr->len, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx), .repeat = 1);
+
+	if (!known)
+		fr->data[12] = 0;
+	TRY(!bpf_prog_test_run_opts(bpf_program__fd(env.rx->progs.toe_rx), &opts));
+	return opts.duration;
+}
+
+/* One segment in order after the other, each after an empty run: the difference of the best. */
+static void speed(void **state)
+{
+	static const __u32 lens[] = { 64, 1448 };
+
+	for (size_t k = 0; k < NR(lens); k++) {
+		__u32 best = ~0U, none = ~0U;
+		struct seg s = plain(RCV0, lens[k]);
+
+		start_hw(state);
+		for (int i = 0; i < 1000; i++) {
+			__u32 ns = one_run(&s, false);
+
+			none = ns < none ? ns : none;
+			ns = one_run(&s, true);
+			best = ns < best ? ns : best;
+			s.seq += s.len;
+			env_ctl()->rx_read = s.seq;
+		}
+		assert_int_equal(conn()->min.rcv_nxt, RCV0 + 1000 * lens[k]);
+		print_message("          %u bytes in order: %u ns\n", lens[k], best - none);
+	}
+}
+
+#define CASE(f) cmocka_unit_test_setup(f, start_hw)
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
+		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals),
+		CASE(overlaps), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks),
+		CASE(positions_are_not_believed), CASE(paws), CASE(bad_checksum), CASE(option_orders),
+		CASE(not_ours), CASE(ethernet_padding), CASE(speed),
+	};
+	int failed;
+
+	env_open();
+	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
+	v6 = true;
+	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+}

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* RX engine in the states KERNEL and HOLD, replay, and what makes it ask for an upload. */
+#include "tests/bpf/frames.h"
+
+static struct toe_flow flow;
+
+static int hold(__u8 next)
+{
+	return env_op(&flow, TOE_CMD_HOLD, next, &(struct hw_conn){ .cookie = 4711 });
+}
+
+static void shadow(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 500);
+
+	(void)state;
+	make_shadow(&c);
+	env_mark();
+	s.ack = SND0 + 77;
+	s.bad_csum = true;			/* not looked at */
+	assert_int_equal(rx(&s), XDP_PASS);
+	assert_int_equal(conn()->seen_end, RCV0 + 500);
+	assert_int_equal(conn()->seen_ack, SND0 + 77);
+	s = plain(RCV0 + 100, 50);
+	assert_int_equal(rx(&s), XDP_PASS);
+	assert_int_equal(conn()->seen_end, RCV0 + 500);
+	assert_int_equal(conn()->seen_ack, SND0 + 77);
+	s.seq = RCV0 + 500;
+	s.len = 0;
+	s.flags = FIN | ACK;
+	rx(&s);
+	assert_int_equal(conn()->seen_end, RCV0 + 501);
+	assert_int_equal(COUNTED(RX_PASS), 3);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+}
+
+static void held_and_replayed(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct toe_held held[3];
+	struct seg s;
+
+	(void)state;
+	make_shadow(&c);
+	assert_int_equal(hold(TOE_HW), 0);
+	for (__u32 i = 0; i < 3; i++) {
+		struct frame fr;
+
+		s = plain(RCV0 + 100 * i, 100);
+		fr = *build(&s);
+		assert_int_equal(rx(&s), XDP_DROP);
+		assert_int_equal(env_drain(), 1);
+		assert_int_equal(env.last.len, fr.len);
+		assert_int_equal(env.last.nic, ENV_NIC);
+		assert_int_equal(env.last.cookie, 4711);
+		assert_memory_equal(env.last.frame, fr.data, fr.len);
+		held[i] = env.last;
+	}
+	assert_int_equal(conn()->nr_held, 3);
+	c.nr_held = 2;
+	assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
+	env_wake(CHUNK_QP)->armed = 1;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(replay(held[i].frame, held[i].len), XDP_DROP);
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 1);		/* replay rings nobody */
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 300);
+	check_ring(RCV0, RCV0 + 300);
+	assert_true(env_ctl()->ack_due);
+	c = *conn();
+	c.nr_held = 2;
+	assert_int_equal(env_op(&flow, TOE_CMD_FINISH, 0, &c), -EAGAIN);
+	assert_int_equal(c.nr_held, 3);
+	assert_int_equal(env_op(&flow, TOE_CMD_FINISH, 0, &c), 0);
+	assert_int_equal(conn()->state, TOE_HW);
+	assert_int_equal(conn()->nr_held, 0);
+	assert_true(env.clock[ENV_ID].ack_since);
+	assert_true(env_dirty());
+	assert_true(env_woken());
+}
+
+static void replay_never_sends(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0 + 5000, 100);		/* out of order: an ACK would be due now */
+	struct frame *fr;
+
+	(void)state;
+	make_shadow(&c);
+	hold(TOE_HW);
+	assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
+	fr = build(&s);
+	assert_int_equal(replay(fr->data, fr->len), XDP_DROP);
+	assert_true(env.clock[ENV_ID].ack_since);
+	assert_int_equal(conn()->nr_ooo, 1);
+	s = plain(RCV0, 0);
+	s.flags = FIN | ACK;				/* the kernel's: nothing may change */
+	fr = build(&s);
+	assert_int_equal(replay(fr->data, fr->len), XDP_PASS);
+	assert_int_equal(conn()->state, TOE_HOLD);
+	assert_int_equal(conn()->next, TOE_HW);
+	hold(TOE_KERNEL);
+	s = plain(RCV0, 100);
+	fr = build(&s);
+	assert_int_equal(replay(fr->data, fr->len), XDP_PASS);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+}
+
+/* What came over veth unsummed is whole when it goes to the kernel, and taken as it is by the engine. */
+static void partial_checksum(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 501);
+	struct frame whole = *build(&s), *fr;
+
+	(void)state;
+	make_shadow(&c);
+	hold(TOE_KERNEL);
+	s.partial = true;
+	fr = build(&s);
+	assert_int_equal(replay(fr->data, fr->len), XDP_PASS);
+	assert_int_equal(out.len, whole.len);
+	assert_memory_equal(out.data, whole.data, whole.len);
+	assert_int_equal(replay(whole.data, whole.len), XDP_PASS);
+	assert_memory_equal(out.data, whole.data, whole.len);
+	hold(TOE_HW);
+	assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
+	assert_int_equal(replay(fr->data, fr->len), XDP_DROP);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 501);
+}
+
+static const struct {
+	const char *name;
+	struct seg s;
+	__u8 why;		/* 0: no upload */
+	int verdict;		/* if so */
+	bool v4_only;
+} strange[] = {
+	{ "fin", { .flags = FIN | ACK, .len = 5 }, TOE_WHY_FIN, 0, false },
+	{ "fin, old", { .seq = -50U, .flags = FIN | ACK }, 0, XDP_TX, false },
+	{ "fin, beyond", { .seq = ADV + 1, .flags = FIN | ACK }, 0, XDP_TX, false },
+	{ "rst at rcv_nxt", { .flags = RST }, TOE_WHY_RST, 0, false },
+	{ "rst in window", { .seq = 1000, .flags = RST | ACK }, TOE_WHY_RST, 0, false },
+	{ "rst old", { .seq = -1U, .flags = RST }, 0, XDP_DROP, false },
+	{ "rst beyond", { .seq = ADV, .flags = RST }, 0, XDP_DROP, false },
+	{ "syn", { .seq = 10, .flags = SYN }, TOE_WHY_SYN, 0, false },
+	{ "syn outside", { .seq = -90000U, .flags = SYN }, 0, XDP_TX, false },
+	{ "urg", { .flags = URG | ACK, .len = 3 }, TOE_WHY_URG, 0, false },
+	{ "ip options", { .flags = ACK, .len = 9, .ip_opts = true }, TOE_WHY_OPTIONS, 0, true },
+	{ "fragment", { .flags = ACK, .len = 9, .more_frags = true }, TOE_WHY_FRAGMENT, 0, true },
+	{ "ce, not negotiated", { .flags = ACK, .len = 9, .ecn = 3 }, 0, XDP_DROP, false },
+	{ "ece, not negotiated", { .flags = ACK | ECE }, 0, XDP_DROP, false },
+};
+
+static void strange_segments(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NR(strange); i++) {
+		struct seg s = strange[i].s;
+		struct frame fr;
+		int verdict;
+
+		if (strange[i].v4_only && v6)
+			continue;
+		make_hw(test_conn());
+		s.seq += RCV0;
+		s.ack = SND0;
+		s.tsval = TS0;
+		s.window = WND >> 3;
+		fr = *build(&s);
+		env_wake(CHUNK_DAEMON)->armed = 1;
+		verdict = rx(&s);
+		if (verdict != (strange[i].why ? XDP_REDIRECT : strange[i].verdict))
+			fail_msg("%s: verdict %d", strange[i].name, verdict);
+		assert_int_equal(conn()->why, strange[i].why);
+		assert_int_equal(env_drain(), !!strange[i].why);
+		assert_int_equal(conn()->state, strange[i].why ? TOE_HOLD : TOE_HW);
+		if (!strange[i].why)
+			continue;
+		assert_memory_equal(env.last.frame, fr.data, fr.len);
+		assert_int_equal(conn()->next, TOE_KERNEL);
+		assert_int_equal(conn()->nr_held, 1);
+		assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_UPLOAD);
+		assert_true(env_dirty());
+		assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 0);
+		assert_int_equal(conn()->min.rcv_nxt, RCV0);
+	}
+}
+
+static void ecn(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 10);
+
+	(void)state;
+	c.min.opts |= TOE_OPT_ECN;
+	make_hw(c);
+	s.ecn = 3;
+	rx(&s);
+	assert_int_equal(conn()->why, TOE_WHY_ECN);
+	make_hw(c);
+	s.ecn = 0;
+	s.flags |= ECE;
+	rx(&s);
+	assert_int_equal(conn()->why, TOE_WHY_ECN);
+}
+
+/* IPv6 extension headers: hop by hop, then a first fragment. */
+static void extension_headers(void **state)
+{
+	struct seg s = plain(RCV0, 10);
+	struct frame fr = *build(&s);
+	__u8 *ip = fr.data + 14;
+
+	(void)state;
+	if (!v6)
+		skip();
+	memmove(ip + 56, ip + 40, fr.len - 54);
+	memset(ip + 40, 0, 16);
+	fr.len += 16;
+	put16(ip + 4, get16(ip + 4) + 16);
+	ip[6] = 0;
+	ip[40] = 60;
+	ip[48] = 6;
+	make_hw(test_conn());
+	run_prog(env.rx->progs.toe_rx, fr.data, fr.len, ENV_NIC_IFINDEX, &out);
+	assert_int_equal(conn()->why, TOE_WHY_OPTIONS);
+	ip[40] = 44;
+	ip[51] = 1;			/* more fragments */
+	make_hw(test_conn());
+	run_prog(env.rx->progs.toe_rx, fr.data, fr.len, ENV_NIC_IFINDEX, &out);
+	assert_int_equal(conn()->why, TOE_WHY_FRAGMENT);
+	ip[51] = 8;			/* not the first: no ports */
+	make_hw(test_conn());
+	assert_int_equal(run_prog(env.rx->progs.toe_rx, fr.data, fr.len, ENV_NIC_IFINDEX, &out), XDP_PASS);
+	assert_int_equal(conn()->state, TOE_HW);
+}
+
+static void hold_ring_full(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	make_shadow(&c);
+	hold(TOE_HW);
+	env_mark();
+	for (int i = 0; i < 2500; i++)
+		assert_int_equal(rx(&s), XDP_DROP);
+	assert_true(COUNTED(RX_HOLD_FULL) > 0);
+	assert_int_equal(COUNTED(RX_HOLD_FULL) + COUNTED(RX_HELD), 2500);
+	assert_int_equal(conn()->nr_held, COUNTED(RX_HELD));
+	assert_int_equal(env_drain(), COUNTED(RX_HELD));
+}
+
+static void locked_too_long(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	make_shadow(&c);
+	c.lock = 1;
+	TRY(!bpf_map_update_elem(env_map(env.rx->maps.hw_conn_t), &flow, &c, BPF_ANY));
+	env_mark();
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(COUNTED(RX_LOCK), 1);
+	assert_int_equal(hold(TOE_HW), -EBUSY);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	flow = test_flow();
+	forget_all();
+	return 0;
+}
+
+#define CASE(f) cmocka_unit_test_setup(f, start)
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(partial_checksum),
+		CASE(strange_segments),
+		CASE(ecn), CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
+	};
+	int failed;
+
+	env_open();
+	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
+	v6 = true;
+	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+}
