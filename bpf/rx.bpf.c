@@ -30,7 +30,8 @@ static __always_inline bool rx_doorbell(struct hw_conn *c, const struct rx *r, _
 		count(RX_DOORBELL);
 		return true;
 	}
-	if ((r->ev & (RX_EV_RTX | RX_EV_PUMP)) && wake_daemon()) {
+	/* bytes that may leave now are the application's to send; the daemon's tick sees to the rest */
+	if ((r->ev & RX_EV_RTX) && wake_daemon()) {
 		*qp = TOE_QP_DAEMON;
 		return true;
 	}

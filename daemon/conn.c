@@ -14,8 +14,6 @@
 #include "mig.h"
 #include "nic.h"
 
-#define FD_GAP	4096	/* a table scan ends after so many descriptors in a row that are not ours */
-
 struct conn_move_stats conn_moves;
 
 static struct conn *by_id[TOE_MAX_CONNS];
@@ -23,18 +21,6 @@ static struct conn *by_cookie;
 static uint32_t gens[TOE_MAX_CONNS];
 static uint16_t free_ids[TOE_MAX_CONNS];	/* FIFO: an id rests as long as possible */
 static unsigned int free_head, nr_free;
-
-int conn_init(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++) {
-		gens[id] = (uint32_t)now.tv_sec << 8;
-		free_ids[nr_free++] = (uint16_t)id;
-	}
-	return hold_init();
-}
 
 struct conn *conn_by_id(uint32_t hw_connid)
 {
@@ -59,25 +45,37 @@ struct conn *conn_next(struct conn *prev)
 	return prev ? prev->hh.next : by_cookie;
 }
 
-struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow)
+static struct conn *conn_make(uint32_t id, uint32_t gen, uint64_t cookie, const struct toe_flow *flow)
 {
-	struct conn *c;
+	struct conn *c = calloc(1, sizeof(*c));
 
-	if (!nr_free)
-		return NULL;
-	c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
-	c->hw_connid = free_ids[free_head];
-	free_head = (free_head + 1) % TOE_MAX_CONNS;
-	nr_free--;
-	c->gen = ++gens[c->hw_connid] ? gens[c->hw_connid] : ++gens[c->hw_connid];
+	c->hw_connid = id;
+	c->gen = gen;
 	c->cookie = cookie;
 	c->flow = *flow;
 	c->sock = -1;
 	c->held_tail = &c->held;
-	by_id[c->hw_connid] = c;
+	by_id[id] = c;
 	HASH_ADD(hh, by_cookie, cookie, sizeof(c->cookie), c);
+	return c;
+}
+
+struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow)
+{
+	uint32_t id = free_ids[free_head];
+	struct conn *c;
+
+	if (!nr_free)
+		return NULL;
+	if (!++gens[id])
+		gens[id] = 1;
+	c = conn_make(id, gens[id], cookie, flow);
+	if (!c)
+		return NULL;
+	free_head = (free_head + 1) % TOE_MAX_CONNS;
+	nr_free--;
 	return c;
 }
 
@@ -124,31 +122,12 @@ static int fetch(struct app *app, int fd, uint64_t cookie)
 	return sock;
 }
 
-static int scan_table(struct app *app, uint64_t cookie)
-{
-	int gap = 0;
-
-	for (int fd = 0; fd < (int)TOE_SONODES && gap < FD_GAP; fd++) {
-		struct toe_sonode *s = &app->sonodes[fd];
-
-		if ((s->word & TOE_PATH_MASK) == TOE_PATH_NONE) {
-			gap++;
-			continue;
-		}
-		gap = 0;
-		if (s->cookie == cookie)
-			return fd;
-	}
-	return -1;
-}
-
 static int find_owner(struct conn *c)
 {
-	for (struct app *app = app_next(NULL); app; app = app_next(app)) {
-		int fd = scan_table(app, c->cookie), sock;
+	struct app *app;
+	int fd, sock;
 
-		if (fd < 0)
-			continue;
+	for (unsigned int nth = 0; !app_find(c->cookie, nth, &app, &fd); nth++) {
 		sock = fetch(app, fd, c->cookie);
 		if (sock < 0)
 			continue;
@@ -158,6 +137,69 @@ static int find_owner(struct conn *c)
 		return 0;
 	}
 	return -ENOENT;
+}
+
+/* ---- start ---- */
+
+static int take_fd(struct conn *c)
+{
+	c->sock = fetch(c->app, c->fd, c->cookie);
+	return c->sock < 0 ? c->sock : 0;
+}
+
+/* An entry that a toed before this one left in hardware, or that an engine put in HOLD meanwhile. */
+static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg)
+{
+	struct app *app = app_get((unsigned int)e->app);
+	unsigned int *nr = arg;
+	struct conn *c;
+
+	if (!e->hw_connid || e->hw_connid >= TOE_MAX_CONNS || e->state == TOE_KERNEL)
+		return 0;
+	if (by_id[e->hw_connid] || !app) {
+		bpf_map_delete_elem(engine.hw_conn_t, flow);
+		return 0;
+	}
+	c = conn_make(e->hw_connid, e->gen, e->cookie, flow);
+	if (!c)
+		return -ENOMEM;
+	gens[c->hw_connid] = e->gen;
+	c->app = app;
+	c->fd = (int)(uint32_t)e->sonode;
+	c->nic = e->nic;
+	c->rx = e->rx;
+	c->tx = e->tx;
+	c->has_rings = true;
+	c->una_seen = e->min.snd_una;
+	if (take_fd(c))
+		log_warn("connection %u: process %d has no descriptor %d for it any more",
+			 c->hw_connid, (int)app->pid, c->fd);
+	if (e->state == TOE_HOLD)
+		__atomic_fetch_or(&engine.clock[c->hw_connid].flags, TOE_CLK_UPLOAD, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&engine.dirty[c->hw_connid / 64], 1ULL << c->hw_connid % 64, __ATOMIC_SEQ_CST);
+	++*nr;
+	return 0;
+}
+
+/* After app_init() and nic_adopt_all(): applications, rings and interfaces are known again. */
+int conn_init(void)
+{
+	unsigned int adopted = 0;
+	struct timespec now;
+	int err;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++)
+		gens[id] = (uint32_t)now.tv_sec << 8;
+	err = engine_walk(adopt, &adopted);
+	if (err)
+		return err;
+	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++)
+		if (!by_id[id])
+			free_ids[nr_free++] = (uint16_t)id;
+	if (adopted)
+		log_info("%u connections adopted in hardware", adopted);
+	return hold_init();
 }
 
 /* ---- moves ---- */
@@ -301,6 +343,6 @@ void conn_link_event(unsigned int nic, int kind)
 {
 	if (kind == NIC_EV_NEIGH || kind == NIC_EV_ROUTE)
 		relink_all(nic);
-	else
+	else if (kind != NIC_EV_DOWN)	/* a link that is down loses frames, as it would the kernel's */
 		conn_upload_all(nic, TOE_WHY_LINK);
 }

@@ -17,7 +17,7 @@
 #include "nic.h"
 #include "rings.h"
 
-#define CLAIM_WAIT_NS	200000		/* threads inside a kernel call that does not sleep */
+#define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	2000000		/* frames on their way up the stack */
 #define SND_PEEK_MAX	(8U << 20)
 
@@ -120,13 +120,19 @@ static int finish(struct move *m, enum toe_state next)
 {
 	int err;
 
-	do {
+	for (;;) {
 		if (replay(m, next))
 			return 1;
 		m->cmd.next = next;
 		m->cmd.conn.nr_held = m->c->nr_held;
 		err = run_cmd(m, TOE_CMD_FINISH);
-	} while (err == -EAGAIN);
+		if (err != -EAGAIN)
+			break;
+		/* frames counted but not there were taken by a toed that died: lost on the wire */
+		hold_drain();
+		if (!m->c->held)
+			m->c->nr_held = m->cmd.conn.nr_held;
+	}
 	if (!err)
 		m->c->nr_held = 0;
 	return err;
@@ -159,14 +165,18 @@ static void sonode_set(struct move *m, enum toe_path path)
 	app_wake(m->c->app, m->sonode);
 }
 
-/* Threads inside a kernel-path call either leave soon or sleep in it; sleepers are thrown out when
- * the socket is parked. */
-static void wait_users(struct toe_sonode *s)
+/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
+ * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
+static int wait_users(struct toe_sonode *s)
 {
 	uint64_t end = now_ns() + CLAIM_WAIT_NS;
 
-	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST) && now_ns() < end)
+	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST)) {
+		if (now_ns() > end)
+			return -EBUSY;
 		sched_yield();
+	}
+	return 0;
 }
 
 /* ---- offload ---- */
@@ -438,8 +448,13 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	}
 	if (err)
 		goto out;
+	m.why = TOE_WHY_BUSY;
+	err = wait_users(m.sonode);
+	if (err) {
+		sonode_set(&m, TOE_PATH_KERNEL);
+		goto out;
+	}
 	m.why = TOE_WHY_ERROR;
-	wait_users(m.sonode);
 	m.hold_start = now_ns();
 	err = hold(&m, TOE_HW);
 	if (!err)
@@ -536,8 +551,12 @@ static int rebuild(struct move *m)
 	if (err2)
 		log_err("connection %u: entry lost during upload: %s", c->hw_connid, strerror(-err2));
 	count_hold(m);
-	if (!err)
+	if (!err) {
 		err = ksock_send_rest(c->sock, &im);
+		if (err)
+			log_err("connection %u: unsent bytes cannot be given back to the kernel: %s",
+				c->hw_connid, strerror(-err));
+	}
 	sonode_set(m, TOE_PATH_KERNEL);
 	return err ? err : err2;
 }

@@ -166,7 +166,7 @@ static void persist(struct conn *c, const struct min_tcp *min, uint64_t now)
 		c->backoff++;
 }
 
-static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t filled, uint64_t now, bool pump_flag)
+static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t filled, uint64_t now)
 {
 	struct toe_cmd cmd;
 	const struct min_tcp *min = &cmd.conn.min;
@@ -177,14 +177,14 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 		c->unsent_nxt = k->snd_nxt;
 	}
 	idle = now - c->unsent_since;
-	if (!pump_flag && idle < PUMP_NS)
+	if (idle < PUMP_NS)
 		return true;
 	if (read_entry(c, &cmd))
 		return false;
 	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
 		persist(c, min, now);
 	else
-		pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt ? idle >= PUMP_NS : idle >= CORK_NS);
+		pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt || idle >= CORK_NS);
 	return true;
 }
 
@@ -205,6 +205,7 @@ static bool service(struct conn *c, uint64_t now)
 	if (flags & TOE_CLK_UPLOAD) {
 		enum toe_why why = read_entry(c, &cmd) ? TOE_WHY_ERROR : cmd.conn.why;
 
+		log_debug("connection %u: engine asks for an upload, reason %d", c->hw_connid, why);
 		conn_upload(c->cookie, why);
 		return false;
 	}
@@ -222,7 +223,7 @@ static bool service(struct conn *c, uint64_t now)
 	}
 	filled = rings_tx_filled(c, k->snd_una, k->snd_nxt);
 	if (filled != k->snd_nxt)
-		pending |= unsent_work(c, k, filled, now, flags & TOE_CLK_PUMP);
+		pending |= unsent_work(c, k, filled, now);
 	else
 		c->unsent_since = 0;
 	if (ack_since) {

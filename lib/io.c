@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,19 +30,19 @@ static int rest_of(const struct io *io, struct iovec *tmp)
 	return n;
 }
 
-static ssize_t kernel_rest(int fd, const struct io *io, bool out)
+static ssize_t kernel_rest(int fd, const struct io *io, int flags, bool out)
 {
 	struct iovec tmp[IOV_MAX];
 	struct msghdr m = { .msg_iov = tmp };
 
 	m.msg_iovlen = rest_of(io, tmp);
-	return out ? real.sendmsg(fd, &m, io->flags | MSG_NOSIGNAL) : real.recvmsg(fd, &m, io->flags);
+	return out ? real.sendmsg(fd, &m, flags) : real.recvmsg(fd, &m, flags);
 }
 
 static ssize_t kernel_recv(int fd, const struct io *io)
 {
 	if (io->done)
-		return kernel_rest(fd, io, false);
+		return kernel_rest(fd, io, io->flags, false);
 	switch (io->kind) {
 	case IO_READ:
 		return real.read(fd, io->iov->iov_base, io->len);
@@ -54,19 +55,22 @@ static ssize_t kernel_recv(int fd, const struct io *io)
 	}
 }
 
+/* A tracked socket's sender never sleeps in the kernel: see kernel_full(). */
 static ssize_t kernel_send(int fd, const struct io *io, bool plain)
 {
+	int flags = io->flags | MSG_NOSIGNAL | (plain ? 0 : MSG_DONTWAIT);
+
 	if (plain && io->kind == IO_WRITE)
 		return real.write(fd, io->iov->iov_base, io->len);
 	if (plain && io->kind == IO_WRITEV)
 		return real.writev(fd, io->iov, io->niov);
 	if (io->done)
-		return kernel_rest(fd, io, true);
+		return kernel_rest(fd, io, flags, true);
 	if (io->kind == IO_SENDMSG && io->msg)
-		return real.sendmsg(fd, io->msg, io->flags | MSG_NOSIGNAL);
+		return real.sendmsg(fd, io->msg, flags);
 	if (io->niov == 1)
-		return real.send(fd, io->iov->iov_base, io->len, io->flags | MSG_NOSIGNAL);
-	return kernel_rest(fd, io, true);
+		return real.send(fd, io->iov->iov_base, io->len, flags);
+	return kernel_rest(fd, io, flags, true);
 }
 
 /*
@@ -220,17 +224,18 @@ static ssize_t result(const struct io *io)
 }
 
 /* 1: return *ret, 0: again. */
-static int recv_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
-		       ssize_t *ret)
+static int recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t *ret)
 {
 	ssize_t n = kernel_recv(sn->fd, io);
 	int err = errno;
-	bool moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
+	bool moved = word_path(word) == TOE_PATH_KERNEL && sonode_word(sn) != word;
 
 	errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || not_ours(sn) || parked_elsewhere(sn, io)))
 		return 0;
 	if (!n && moved && io->len > io->done)
+		return 0;
+	if (n > 0 && moved && io->flags & MSG_PEEK)	/* it may be another queue that was looked at */
 		return 0;
 	if (n > 0 && moved && io->flags & MSG_WAITALL && !(io->flags & MSG_PEEK) &&
 	    io->done + n < io->len) {
@@ -242,14 +247,14 @@ static int recv_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 	return 1;
 }
 
+/* A reader need not be counted in users: in repair mode it gets an error, and bytes taken before are gone. */
 ssize_t io_recv(struct sonode *sn, struct io *io)
 {
-	struct toe_sonode *sh;
 	uint32_t word;
 	ssize_t ret;
 
 	for (;;) {
-		word = sonode_enter(sn, &sh);
+		word = sonode_settled(sn);
 		switch (word_path(word)) {
 		case TOE_PATH_HW:
 			if (!io->len && !(io->flags & MSG_PEEK))
@@ -261,7 +266,7 @@ ssize_t io_recv(struct sonode *sn, struct io *io)
 			errno = EIO;
 			return result(io);
 		default:
-			if (recv_kernel(sn, io, sh, word, &ret))
+			if (recv_kernel(sn, io, word, &ret))
 				return ret;
 		}
 	}
@@ -315,6 +320,48 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	return rc;
 }
 
+/*
+ * The send buffer is full and the caller blocks. It sleeps here, outside the
+ * call and not counted in users: a thread asleep inside could still wake up and
+ * fill the queues of a socket that is being parked. 0: again, 1: errno says why not.
+ */
+static int kernel_full(struct sonode *sn, struct io *io)
+{
+	struct waitctx *c = wait_ctx();
+	struct pollfd p[2] = { { .fd = sn->fd, .events = POLLOUT },
+			       { .fd = c ? c->epfd : -1, .events = POLLIN } };
+	int64_t timeo = ld(&sn->sndtimeo_ns);
+	int n;
+
+	if (timeo && !io->deadline_ns)
+		io->deadline_ns = wait_deadline(timeo);
+	errno = EAGAIN;
+	if (io->deadline_ns && wait_now() >= io->deadline_ns)
+		return 1;
+	/* a parking that was just missed changes the word and writes the eventfd that epfd holds */
+	n = real.poll(p, 2, wait_ms(io->deadline_ns));
+	if (n < 0)
+		return errno != EINTR || timeo || !wait_restarts();
+	if (p[1].revents)
+		wait_drain(c);
+	return 0;
+}
+
+static bool send_blocks(struct sonode *sn, const struct io *io, uint32_t word)
+{
+	sonode_opts(sn, word);
+	return !(io->flags & MSG_DONTWAIT) && !ld(&sn->nonblock);
+}
+
+static int send_result(struct io *io, ssize_t n, int err, bool plain, ssize_t *ret)
+{
+	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
+	if (*ret < 0 && err == EPIPE && !plain && !(io->flags & MSG_NOSIGNAL))
+		pthread_kill(pthread_self(), SIGPIPE);
+	errno = err;
+	return 1;
+}
+
 static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
 		       ssize_t *ret)
 {
@@ -326,16 +373,15 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 	errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (!plain && not_ours(sn)) || parked_elsewhere(sn, io)))
 		return 0;
-	if (n > 0 && moved && io->done + n < io->len) {
+	if (plain || (n < 0 && err != EAGAIN) || (size_t)(n > 0 ? n : 0) + io->done == io->len)
+		return send_result(io, n, err, plain, ret);
+	if (!moved && !send_blocks(sn, io, word))
+		return send_result(io, n, err, plain, ret);
+	if (n > 0)
 		io->done += n;
+	if (moved || n > 0 || !kernel_full(sn, io))
 		return 0;
-	}
-	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
-	if (*ret < 0 && err == EPIPE && !plain && !(io->flags & MSG_NOSIGNAL)) {
-		pthread_kill(pthread_self(), SIGPIPE);
-		errno = err;
-	}
-	return 1;
+	return send_result(io, -1, errno, plain, ret);
 }
 
 ssize_t io_send(struct sonode *sn, struct io *io)

@@ -2,10 +2,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -40,7 +39,6 @@ void proc_init(void)
 
 struct sonode *slot_make(int fd)
 {
-	const size_t len = SLOT_BLOCK * sizeof(struct sonode);
 	struct sonode *block, *none = NULL;
 	unsigned int b = (unsigned int)fd >> SLOT_SHIFT, i;
 
@@ -48,15 +46,15 @@ struct sonode *slot_make(int fd)
 		return NULL;
 	if (ld_acq(&slot_blocks[b]))
 		return slot_get(fd);
-	block = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (block == MAP_FAILED)
+	block = calloc(SLOT_BLOCK, sizeof(*block));
+	if (!block)
 		return NULL;
 	for (i = 0; i < SLOT_BLOCK; i++) {
 		block[i].fd = (b << SLOT_SHIFT) + i;
 		pthread_mutex_init(&block[i].wlock, NULL);
 	}
 	if (!cas_sc(&slot_blocks[b], &none, block))
-		munmap(block, len);
+		free(block);
 	return slot_get(fd);
 }
 

@@ -29,7 +29,7 @@
 #define TOE_CHUNK_SLACK		4096U			/* bytes */
 #define TOE_CHUNK_SIZE		(TOE_CHUNK_DATA + TOE_CHUNK_SLACK)
 #define TOE_SLAB_CHUNKS		128U
-#define TOE_MAX_ORDER		6	/* largest ring: 64 chunks, 4 MiB */
+#define TOE_MAX_ORDER		7	/* largest ring: 128 chunks, 8 MiB, a whole slab */
 
 #define TOE_MAX_PAYLOAD		3400U	/* bytes of one segment: what a TAP page takes */
 #define TOE_MAX_FRAME		3520U	/* bytes kept of a frame in the hold ring */

@@ -134,7 +134,8 @@ enum toe_stat {
 	X(DETACH,	"interface detached") \
 	X(LINK,		"link or route changed") \
 	X(TIMEOUT,	"retransmission limit") \
-	X(ERROR,	"move failed")
+	X(ERROR,	"move failed") \
+	X(BUSY,		"a thread stays in a send")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

@@ -52,7 +52,7 @@ static void wrong_state(void **state)
 	c = test_conn();
 	c.rx.chunk = TOE_SLAB_CHUNKS - 1;
 	assert_int_equal(op(TOE_CMD_LOAD, &c), -EINVAL);
-	c.rx.order = 7;
+	c.rx.order = TOE_MAX_ORDER + 1;
 	assert_int_equal(op(TOE_CMD_LOAD, &c), -EINVAL);
 }
 

@@ -41,7 +41,7 @@ expect 2 'no such connection' "${toectl[@]}" upload 4242
 expect 2 'no such connection' "${toectl[@]}" show 4242
 expect fails nosuch0 "${toectl[@]}" attach nosuch0
 expect fails nosuch0 "${toectl[@]}" detach nosuch0
-expect fails nosuch "${toectl[@]}" run -- /nosuch/program
+expect 127 nosuch "${toectl[@]}" run -- /nosuch/program
 toed_up || fail "toed does not answer any more"
 
 say "random bytes on both sockets, seed $SEED"

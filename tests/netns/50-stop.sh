@@ -10,9 +10,10 @@
 topo_veth
 for style in threads epollet poll; do
 	toed_start srv
-	offloadable server srv "$BIN/stream" -n 8 -s $style -r 24M server
+	offloadable server srv "$BIN/stream" -n 8 -s $style -r 24M -w 1000 server
 	eventually 10 logged server listening || fail "stream server did not start"
-	spawn client cli "$BIN/stream" -n 8 -b 48M -S "$SEED" -s $style -r 24M client "$SRV4"
+	spawn client cli "$BIN/stream" -n 8 -b 48M -S "$SEED" -s $style -r 24M -w 1000 client "$SRV4"
+	eventually 5 logged server connected || fail "no connection"
 	eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 8' || fail "only $(on_path hardware) in hardware"
 	eventually 5 eval '[ "$(counter RX_SEGS)" -gt 1000 ]' || fail "nothing goes through the engine"
 	toed_stop || fail "toed did not stop properly"

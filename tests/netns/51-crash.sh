@@ -10,9 +10,9 @@
 topo_veth
 for style in epoll threads; do
 	toed_start srv
-	offloadable server srv "$BIN/stream" -n 4 -s $style -r 5M -c 100000 server
+	offloadable server srv "$BIN/stream" -n 4 -s $style -r 5M -c 100000 -w 1000 server
 	eventually 10 logged server listening || fail "stream server did not start"
-	spawn client cli "$BIN/stream" -n 4 -b 48M -S "$SEED" -s $style -r 5M -c 100000 client "$SRV4"
+	spawn client cli "$BIN/stream" -n 4 -b 48M -S "$SEED" -s $style -r 5M -c 100000 -w 1000 client "$SRV4"
 	eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 4' || fail "only $(on_path hardware) in hardware"
 	kill -KILL "$TOED_PID"
 	wait "$TOED_PID" 2>/dev/null

@@ -82,7 +82,7 @@ eventually() {
 }
 
 listening() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
-logged() { grep -q -- "$2" "$LOGS/$1"; }
+logged() { grep -q -- "$2" "$LOGS/$1" 2>/dev/null; }
 
 # --- topology ------------------------------------------------------------------------------------
 
@@ -229,7 +229,7 @@ through_engine() {
 signal() {
 	local sig=$1 name
 	shift
-	for name in "$@"; do kill "-$sig" "${PID[$name]}"; done
+	for name in "$@"; do kill "-$sig" "${PID[$name]}" || fail "$name is gone: $(tail -1 "$LOGS/$name")"; done
 	[ "$sig" = CONT ] || sleep 0.1
 }
 
@@ -257,7 +257,7 @@ wipe() {	# RUN
 		echo "killing toed of $1, process $pid"
 		kill -KILL "$pid"
 	fi
-	for mnt in $(cut -d ' ' -f 2 /proc/mounts | grep "^/run/$1/"); do umount "$mnt"; done
+	cut -d ' ' -f 2 /proc/mounts | grep "^/run/$1/" | while read -r mnt; do umount "$mnt"; done
 	ip netns del "$1-cli" 2>/dev/null
 	ip netns del "$1-srv" 2>/dev/null
 	rm -rf "/run/$1" "/sys/fs/bpf/$1"
@@ -270,6 +270,16 @@ sweep() {	# leftovers of runs whose process is gone
 		run=$(cut -d- -f1,2 <<<"$run")
 		[[ -e $path && ${run#toet-} =~ ^[0-9]+$ ]] || continue
 		kill -0 "${run#toet-}" 2>/dev/null || wipe "$run"
+	done
+}
+
+strays() {	# processes that outlived their parents, in namespaces that are ours
+	local ns pid
+	for ns in cli srv; do
+		for pid in $(ip netns pids "$RUN-$ns" 2>/dev/null); do
+			echo "killing stray process $pid, $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+			kill -KILL "$pid"
+		done
 	done
 }
 
@@ -302,6 +312,7 @@ cleanup() {
 	trap - EXIT
 	for ((i = ${#ORDER[@]} - 1; i >= 0; i--)); do stop "${ORDER[i]}"; done
 	toed_stop || [ $rc != 0 ] || rc=1
+	strays
 	if leaks && { [ $rc = 0 ] || [ $rc = 77 ]; }; then rc=1; fi
 	wipe "$RUN"
 	[ $rc = 0 ] || [ $rc = 77 ] || { echo "seed $SEED"; show_logs; }

@@ -68,13 +68,13 @@ static void dial_echo(struct peer *p)
 	pthread_create(&p->thread, NULL, echo, &p->ls);
 	p->fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(p->fd, (void *)&a, sizeof(a)), 0);
-	assert_int_equal(word_path(fake.table[p->fd].word), TOE_PATH_KERNEL);
+	assert_int_equal(word_path(ld_acq(&fake.table[p->fd].word)), TOE_PATH_KERNEL);
 }
 
 static void hang_up(struct peer *p)
 {
 	assert_int_equal(close(p->fd), 0);
-	assert_int_equal(word_path(fake.table[p->fd].word), TOE_PATH_NONE);
+	assert_int_equal(word_path(ld_acq(&fake.table[p->fd].word)), TOE_PATH_NONE);
 	pthread_join(p->thread, NULL);
 	close(p->ls);
 }
@@ -344,7 +344,7 @@ static void test_calls(void **state)
 	assert_int_equal(errno, EAGAIN);
 	tv.tv_usec = 0;
 	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	assert_int_equal(word_path(fake.table[p.fd].word), TOE_PATH_HW);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_HW);
 	hang_up(&p);
 }
 
@@ -393,7 +393,7 @@ static void test_dup_shutdown(void **state)
 	dial_echo(&p);
 	to_hw(&p);
 	d = dup(p.fd);
-	assert_int_equal(word_path(fake.table[p.fd].word), TOE_PATH_NONE);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_NONE);
 	assert_int_equal(write(d, "ab", 2), 2);
 	expect_back(&p, "ab");
 	close(d);
@@ -404,7 +404,7 @@ static void test_dup_shutdown(void **state)
 	assert_int_equal(write(p.fd, "xyz", 3), 3);
 	expect_back(&p, "xyz");
 	assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
-	assert_int_equal(word_path(fake.table[p.fd].word), TOE_PATH_KERNEL);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
 	assert_int_equal(read(p.fd, buf, 8), 0);
 	hang_up(&p);
 }
@@ -426,7 +426,7 @@ static void test_fork(void **state)
 	}
 	wait(&st);
 	assert_int_equal(st, 0);
-	assert_int_equal(word_path(fake.table[p.fd].word), TOE_PATH_KERNEL);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
 	to_hw(&p);
 	assert_int_equal(write(p.fd, "dad", 3), 3);
 	expect_back(&p, "dad");
