@@ -40,12 +40,14 @@ static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r,
 
 	if (!p)
 		return -1;
-	/* at + len stays within the slack page */
+	/* at + len stays within the slack page; len is compared less one, as 6.1
+	 * does not conclude from len != 0 that it is at least 1 */
+	len--;
 	barrier_var(len);
 	barrier_var(at);
-	if (!len || len > TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
+	if (len >= TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
 		return -1;
-	return bpf_xdp_load_bytes(ctx, off, p + at, len);
+	return bpf_xdp_load_bytes(ctx, off, p + at, len + 1);
 }
 
 /* Place len bytes of the frame, from offset off on, at sequence number seq. */

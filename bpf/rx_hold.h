@@ -8,20 +8,20 @@
 /* Put a copy of the frame in the hold ring; the original goes no further. */
 static __always_inline int rx_hold(struct xdp_md *ctx, struct hw_conn *c, const struct seg *s)
 {
-	__u32 len = s->frame_len;
+	__u32 len = s->frame_len - 1;	/* as in ring_piece() */
 	struct toe_held *h;
 
 	barrier_var(len);
-	if (!len || len > TOE_MAX_FRAME)
+	if (len >= TOE_MAX_FRAME)
 		goto full;
 	h = bpf_ringbuf_reserve(&hold, sizeof(*h), 0);
 	if (!h)
 		goto full;
 	h->cookie = c->cookie;
-	h->len = len;
+	h->len = len + 1;
 	h->nic = toe_nic_id;
 	h->pad = 0;
-	if (bpf_xdp_load_bytes(ctx, 0, h->frame, len)) {
+	if (bpf_xdp_load_bytes(ctx, 0, h->frame, len + 1)) {
 		bpf_ringbuf_discard(h, BPF_RB_NO_WAKEUP);
 		goto full;
 	}

@@ -68,17 +68,17 @@ static uint32_t pseudo_sum(const struct toe_flow *f, size_t tcp_len)
 	return sum + htons((uint16_t)tcp_len) + htons(IPPROTO_TCP);
 }
 
-size_t frame_peer_ack(const struct hw_conn *e, uint8_t frame[FRAME_ACK_MAX])
+size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payload, size_t len, uint8_t *frame)
 {
 	const struct min_tcp *min = &e->min;
 	int ts = min->opts & TOE_OPT_TS;
 	uint32_t wnd = min->snd_wnd >> min->snd_wscale;
-	size_t tcp_len = sizeof(struct tcphdr) + (ts ? 12 : 0);
+	size_t hdr_len = sizeof(struct tcphdr) + (ts ? 12 : 0), tcp_len = hdr_len + len;
 	struct ethhdr eth = { .h_proto = htons(min->flow.family == AF_INET ? ETH_P_IP : ETH_P_IPV6) };
 	struct tcphdr th = {
 		.source = min->flow.rport, .dest = min->flow.lport,
-		.seq = htonl(min->rcv_nxt), .ack_seq = htonl(min->snd_una), .ack = 1,
-		.doff = (uint16_t)(tcp_len / 4), .window = htons(wnd > 65535 ? 65535 : (uint16_t)wnd),
+		.seq = htonl(seq), .ack_seq = htonl(min->snd_una), .ack = 1,
+		.doff = (uint16_t)(hdr_len / 4), .window = htons(wnd > 65535 ? 65535 : (uint16_t)wnd),
 	};
 	uint32_t opts[3] = { htonl(0x0101080a), htonl(min->ts_recent), 0 };
 	uint8_t *p = frame + sizeof(eth);
@@ -88,7 +88,9 @@ size_t frame_peer_ack(const struct hw_conn *e, uint8_t frame[FRAME_ACK_MAX])
 	memcpy(frame, &eth, sizeof(eth));
 	p = min->flow.family == AF_INET ? put_ip4(e, p, tcp_len) : put_ip6(e, p, tcp_len);
 	memcpy(p, &th, sizeof(th));
-	memcpy(p + sizeof(th), opts, tcp_len - sizeof(th));
+	memcpy(p + sizeof(th), opts, hdr_len - sizeof(th));
+	if (len)
+		memcpy(p + hdr_len, payload, len);
 	th.check = (uint16_t)~frame_fold(frame_sum(pseudo_sum(&min->flow, tcp_len), p, tcp_len));
 	memcpy(p + offsetof(struct tcphdr, check), &th.check, 2);
 	return (size_t)(p - frame) + tcp_len;

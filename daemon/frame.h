@@ -7,11 +7,16 @@
 #include <stdint.h>
 #include "toe/hw_conn.h"
 
-#define FRAME_ACK_MAX	(14 + 40 + 32)
+#define FRAME_HDR_MAX	(14 + 40 + 32)
+#define FRAME_DATA_MAX	3200	/* bytes of payload: a live-frames test run takes a page */
 
-/* A pure acknowledgement as the peer of e would send it. Replayed into a rebuilt socket it reloads
- * ts_recent, which repair mode cannot set, and tells nothing new otherwise. Returns its length. */
-size_t frame_peer_ack(const struct hw_conn *e, uint8_t frame[FRAME_ACK_MAX]);
+/*
+ * A segment as the peer of e would send it: payload (may be NULL, len 0) at seq, acknowledging snd_una.
+ * Replayed into a rebuilt socket a pure acknowledgement reloads ts_recent, which repair mode cannot set,
+ * and data beyond rcv_nxt goes to the out-of-order queue, which it cannot fill. frame has room for
+ * FRAME_HDR_MAX + len. Returns the frame's length.
+ */
+size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payload, size_t len, uint8_t *frame);
 
 /* A frame from a stack on this host carries the pseudo header's sum only; its checksum is completed, so
  * that the frame may be replayed without the metadata it came with. Others are left alone. */

@@ -18,7 +18,7 @@
 #include "rings.h"
 
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
-#define SETTLE_WAIT_NS	2000000		/* frames on their way up the stack */
+#define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
 #define SND_PEEK_MAX	(8U << 20)
 
 struct move {
@@ -251,23 +251,27 @@ static int prepare(struct move *m)
 }
 
 /* Step 5: what passed the RX engine before HOLD arrives at the socket, which still takes it. A hole in
- * the stream never closes, so the wait is bounded; what is left out then counts as lost on the wire. */
+ * the stream does not close while frames are held: then this is no moment to move, for what the socket
+ * holds out of order cannot be taken along, and the peer would send it again only after a timeout. */
 static int settle(struct move *m)
 {
 	const struct hw_conn *entry = &m->cmd.conn;
 	uint64_t end = now_ns() + SETTLE_WAIT_NS;
+	bool hole;
 	int err;
 
 	for (;;) {
 		err = ksock_read_seqs(m->c->sock, &m->seqs);
 		if (err)
 			return err;
-		if ((int32_t)(m->seqs.rcv_nxt - entry->seen_end) >= 0 &&
-		    (int32_t)(m->seqs.snd_una - entry->seen_ack) >= 0)
-			break;
-		if (now_ns() > end)
+		hole = (int32_t)(m->seqs.rcv_nxt - entry->seen_end) < 0;
+		if ((!hole && (int32_t)(m->seqs.snd_una - entry->seen_ack) >= 0) || now_ns() > end)
 			break;
 		sched_yield();
+	}
+	if (hole) {
+		m->why = TOE_WHY_HOLE;
+		return -EAGAIN;
 	}
 	err = ksock_deafen(m->c->sock);
 	return err ? err : ksock_read_seqs(m->c->sock, &m->seqs);
@@ -381,6 +385,7 @@ static int load(struct move *m)
 	e->recover = e->min.snd_una;
 	e->dupacks = e->ca_state = e->nr_ooo = e->unacked_segs = e->backoff = 0;
 	e->rtt_start_us = 0;
+	memset(e->ooo, 0, sizeof(e->ooo));
 	memset(e->cc, 0, sizeof(e->cc));
 	memcpy(e->dst_mac, m->path.dst_mac, 6);
 	memcpy(e->src_mac, m->path.src_mac, 6);
@@ -512,16 +517,49 @@ static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[
 	im->nr_unsent = rings_iov(c->app, c->tx, min->snd_nxt, filled - min->snd_nxt, iov[2]);
 }
 
-/* ts_recent comes back with the first frame from the peer; if none is held, with one of our own. */
-static void reload_ts_recent(struct move *m)
+static void replay_from_peer(struct move *m, uint32_t seq, const void *payload, size_t len)
 {
+	uint8_t frame[FRAME_HDR_MAX + FRAME_DATA_MAX];
+	size_t n = frame_from_peer(&m->cmd.conn, seq, payload, len, frame);
+
+	engine_replay(m->c->nic, frame, n, true);
+}
+
+/* What was received out of order was reported to the peer (SACK), who sends it again only after a
+ * timeout: hand it to the rebuilt socket as if it came once more. */
+static void replay_ooo(struct move *m, struct toe_ival ival)
+{
+	uint32_t len = ival.end - ival.start, room = m->cmd.conn.min.rcv_adv - ival.start;
+	struct iovec iov[RINGS_IOV];
+	int nr;
+
+	if (!m->c->has_rings || !len || len > room || len > rings_size(m->c->rx))
+		return;
+	nr = rings_iov(m->c->app, m->c->rx, ival.start, len, iov);
+	for (int i = 0; i < nr; i++) {
+		const char *p = iov[i].iov_base;
+
+		for (size_t left = iov[i].iov_len, n; left; left -= n, p += n, ival.start += n) {
+			n = left < FRAME_DATA_MAX ? left : FRAME_DATA_MAX;
+			replay_from_peer(m, ival.start, p, n);
+		}
+	}
+}
+
+/* What a rebuilt socket lacks and only frames can bring: ts_recent, if no frame is held that does,
+ * and the out-of-order queue. */
+static void replay_state(struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
 	struct nic *nic = nic_get(m->c->nic);
-	uint8_t frame[FRAME_ACK_MAX];
 
 	hold_drain();
-	if (m->c->held || !(m->cmd.conn.min.opts & TOE_OPT_TS) || !nic || nic_enter(nic))
+	if (!nic || nic_enter(nic))
 		return;
-	engine_replay(nic->id, frame, frame_peer_ack(&m->cmd.conn, frame), true);
+	if (!m->c->held && !e->nr_ooo && (e->min.opts & TOE_OPT_TS))
+		replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
+	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
+		replay_ooo(m, e->ooo[i]);
 	nic_leave();
 }
 
@@ -540,7 +578,7 @@ static int rebuild(struct move *m)
 		log_err("connection %u (cookie %llu): cannot be given back to the kernel: %s",
 			c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
 	else
-		reload_ts_recent(m);
+		replay_state(m);
 	m->cmd.conn.seen_end = im.min.rcv_nxt;
 	m->cmd.conn.seen_ack = im.min.snd_una;
 	m->cmd.conn.hw_connid = 0;

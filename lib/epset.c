@@ -448,6 +448,8 @@ int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 		return real.epoll_ctl(epfd, op, fd, ev);
 	if (sonode_get(fd) && op == EPOLL_CTL_ADD && ev->events & EPOLLEXCLUSIVE)
 		sonode_untrack(sn, TOE_WHY_CALL);	/* cannot be modified later */
+	if (sonode_get(fd))
+		sonode_word(sn);	/* inherited: taken over now, not under the lock */
 	epset_lock();
 	if (op != EPOLL_CTL_MOD || !mod_hw(slot, sn, ev, &kick)) {
 		rc = real.epoll_ctl(epfd, op, fd, ev);

@@ -135,7 +135,8 @@ enum toe_stat {
 	X(LINK,		"link or route changed") \
 	X(TIMEOUT,	"retransmission limit") \
 	X(ERROR,	"move failed") \
-	X(BUSY,		"a thread stays in a send")
+	X(BUSY,		"a thread stays in a send") \
+	X(HOLE,		"data is missing in the received stream, try again")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

@@ -261,12 +261,13 @@ wipe() {	# RUN
 	ip netns del "$1-cli" 2>/dev/null
 	ip netns del "$1-srv" 2>/dev/null
 	rm -rf "/run/$1" "/sys/fs/bpf/$1"
+	[ "$1" = "$RUN" ] || rm -rf "/tmp/$1".??????
 }
 
 sweep() {	# leftovers of runs whose process is gone
 	local path run
-	for path in /run/netns/toet-* /run/toet-* /sys/fs/bpf/toet-*; do
-		run=${path##*/}
+	for path in /run/netns/toet-* /run/toet-* /sys/fs/bpf/toet-* /tmp/toet-*.*; do
+		run=${path##*/} run=${run%%.*}
 		run=$(cut -d- -f1,2 <<<"$run")
 		[[ -e $path && ${run#toet-} =~ ^[0-9]+$ ]] || continue
 		kill -0 "${run#toet-}" 2>/dev/null || wipe "$run"
