@@ -103,13 +103,23 @@ static __always_inline void clock_flag(const struct hw_conn *c, struct hw_clock 
 	mark_dirty(c);
 }
 
+/* A segment left: nothing else has changed for the library. */
+static __always_inline void publish_nxt(const struct hw_conn *c, struct toe_ring_ctl *ctl,
+					struct hw_clock *clk)
+{
+	PUT(ctl->snd_nxt, c->min.snd_nxt);
+	clk->snd_nxt = c->min.snd_nxt;
+}
+
+/* No queue stands between an engine and the device: the library is shown at most
+ * TOE_MAX_BURST segments beyond what has left, again with every acknowledgement. */
 static __always_inline void publish_snd(const struct hw_conn *c, struct toe_ring_ctl *ctl,
 					struct hw_clock *clk)
 {
 	__u32 edge = cc_snd_edge(c);
 
 	PUT(ctl->snd_una, c->min.snd_una);
-	PUT(ctl->snd_edge, edge);
+	PUT(ctl->snd_edge, seq_min(edge, c->min.snd_nxt + TOE_MAX_BURST * c->min.snd_mss));
 	PUT(ctl->snd_nxt, c->min.snd_nxt);
 	clk->snd_una = c->min.snd_una;
 	clk->snd_nxt = c->min.snd_nxt;

@@ -67,19 +67,21 @@ static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct
 	return RX_ACK;
 }
 
-/* RFC 7323 section 5.3 R1. A segment without the option is let through, as the
+#define PAWS_SLACK	1	/* ms: as Linux, for senders whose CPUs disagree */
+
+/* RFC 7323 section 5.3 R1; ts_recent 0 is one that a rebuilt socket had not heard yet. A segment without the option is let through, as the
  * kernel does: some stacks send keepalives so. */
 static __always_inline bool paws_refuses(const struct hw_conn *c, const struct seg *s)
 {
-	return (c->min.opts & TOE_OPT_TS) && s->has_ts &&
-	       seq_before(s->tsval, c->min.ts_recent);
+	return (c->min.opts & TOE_OPT_TS) && s->has_ts && c->min.ts_recent &&
+	       seq_before(s->tsval + PAWS_SLACK, c->min.ts_recent);
 }
 
 /* RFC 7323 section 4.3 (2). */
 static __always_inline void ts_update(struct hw_conn *c, const struct seg *s)
 {
 	if ((c->min.opts & TOE_OPT_TS) && s->has_ts && seq_leq(s->seq, c->min.last_ack) &&
-	    seq_geq(s->tsval, c->min.ts_recent))
+	    (seq_geq(s->tsval, c->min.ts_recent) || !c->min.ts_recent))
 		c->min.ts_recent = s->tsval;
 }
 

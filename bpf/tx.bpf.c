@@ -130,7 +130,7 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 	rtt_start(c, c->min.snd_nxt, t->now_ns / NS_PER_US);
 	t->clk->tx_segs++;
 	t->clk->tx_bytes += t->d.len;
-	publish_snd(c, t->ctl, t->clk);
+	publish_nxt(c, t->ctl, t->clk);
 	if (idle) {
 		t->clk->rtx_since = t->now_ns;
 		mark_dirty(c);

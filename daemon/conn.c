@@ -242,9 +242,24 @@ int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why
 		if (c->app)
 			c->app->sonodes[c->fd].why = (uint8_t)*why;
 		conn_free(c);
-		conn_moves.refused++;
+		if (!conn_may_retry(*why))
+			conn_moves.refused++;
 	}
 	return err;
+}
+
+bool conn_may_retry(enum toe_why why)
+{
+	switch (why) {
+	case TOE_WHY_HOLE:	/* closes with the peer's retransmission */
+	case TOE_WHY_BUSY:
+	case TOE_WHY_WINDOW:	/* is being made smaller */
+	case TOE_WHY_QUEUE:
+	case TOE_WHY_NO_NEIGH:	/* is being resolved */
+		return true;
+	default:
+		return false;
+	}
 }
 
 int conn_offload(uint64_t cookie, enum toe_why *why)

@@ -52,12 +52,16 @@ struct conn *conn_next(struct conn *prev);
 /* Moves, by the kernel's socket cookie. 0 or -errno; *why gets the reason of a refusal. */
 int conn_offload(uint64_t cookie, enum toe_why *why);
 int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why *why);	/* key known */
+/* A refusal that may not stand a few milliseconds later. */
+bool conn_may_retry(enum toe_why why);
 int conn_upload(uint64_t cookie, enum toe_why why);
 /* Upload everything (nic == 0: all, else those on one NIC). Returns how many failed. */
 int conn_upload_all(unsigned int nic, enum toe_why why);
 
 /* The daemon's doorbell rang or the tick came: uploads that the engines asked for, retransmissions, pumping, timers. */
 void conn_service(void);		/* look at flags and timers of dirty connections now */
+/* Acknowledge now what an engine has received. */
+void conn_send_ack(struct conn *c, const struct min_tcp *min);
 #define CONN_TICK_MS 5
 
 /* Figures of moves, for toectl stats. */

@@ -12,6 +12,8 @@
 #include "loop.h"
 
 #define SLICE		50
+#define RETRY_US	5000		/* offloads that found a bad moment */
+#define RETRY_FOR_US	1000000
 #define MAX_REASONS	1000	/* listed one by one; all are counted */
 
 struct item {
@@ -26,6 +28,8 @@ struct job {
 	bool up;
 	struct item *items;
 	size_t nr_items, max_items, pos;
+	size_t nr_again;		/* items[0 .. nr_again): tried, to be tried again */
+	uint64_t give_up_us;
 	unsigned int moved, refused, gone, foreign;
 	struct json_object *reasons;
 };
@@ -104,8 +108,9 @@ static bool is_gone(const struct item *it)
 	return bpf_map_lookup_elem(engine.hw_conn_t, &it->flow, &e) || e.cookie != it->cookie;
 }
 
-static void move_one(struct job *job, const struct item *it)
+static void move_one(struct job *job, size_t pos)
 {
+	const struct item *it = &job->items[pos];
 	enum toe_why why = TOE_WHY_ERROR;
 	int err;
 
@@ -117,6 +122,8 @@ static void move_one(struct job *job, const struct item *it)
 		job->moved++;
 	else if (is_gone(it))
 		job->gone++;
+	else if (!job->up && conn_may_retry(why) && loop_clock_us() < job->give_up_us)
+		job->items[job->nr_again++] = *it;
 	else
 		refused(job, it, err, why);
 }
@@ -133,7 +140,13 @@ static struct json_object *result(struct job *job)
 	return o;
 }
 
-static int slice(sd_event_source *source, void *arg)
+static int again_in(struct job *job, uint64_t us)
+{
+	sd_event_source_set_time(job->source, loop_clock_us() + us);
+	return sd_event_source_set_enabled(job->source, SD_EVENT_ONESHOT);
+}
+
+static int slice(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct job *job = arg;
 	size_t end = job->pos + SLICE;
@@ -141,10 +154,16 @@ static int slice(sd_event_source *source, void *arg)
 	struct json_object *o;
 
 	(void)source;
+	(void)usec;
 	while (job->pos < job->nr_items && job->pos < end)
-		move_one(job, &job->items[job->pos++]);
+		move_one(job, job->pos++);
 	if (job->pos < job->nr_items)
-		return 0;
+		return again_in(job, 0);
+	if (job->nr_again) {
+		job->nr_items = job->nr_again;
+		job->nr_again = job->pos = 0;
+		return again_in(job, RETRY_US);
+	}
 	o = result(job);
 	job_free(job);
 	ctl_reply(client, o);
@@ -164,9 +183,8 @@ static struct json_object *start(struct job *job, struct json_object *req)
 	if (!job->nr_items && (job->select.cookie || job->select.hw_connid))
 		return ctl_error(ENOENT, "no such connection on the %s path",
 				 job->up ? "hardware" : "kernel");
-	err = sd_event_add_defer(loop, &job->source, slice, job);
-	if (err >= 0)
-		err = sd_event_source_set_enabled(job->source, SD_EVENT_ON);
+	job->give_up_us = loop_clock_us() + RETRY_FOR_US;
+	err = sd_event_add_time(loop, &job->source, CLOCK_MONOTONIC, 0, 1, slice, job);
 	return err < 0 ? ctl_error(err, "%s", strerror(-err)) : NULL;
 }
 

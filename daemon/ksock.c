@@ -16,6 +16,7 @@
 #define TCP_REPAIR_OFF_NO_WP -1
 #endif
 #define TCP_STATE_ESTABLISHED 1
+#define KSOCK_WINDOW_MAX ((4 << 20) - 65536)	/* with its rounding less than 4 MiB */
 
 enum { NO_QUEUE, RECV_QUEUE, SEND_QUEUE };
 enum { OPT_MSS = 2, OPT_WSCALE = 3, OPT_SACK = 4, OPT_TIMESTAMP = 8 };	/* option kinds */
@@ -140,6 +141,11 @@ int ksock_rcv_edge(int sock, uint32_t *edge)
 		return -errno;
 	*edge = win.rcv_wup + win.rcv_wnd;
 	return 0;
+}
+
+int ksock_clamp_window(int sock)
+{
+	return set_int(sock, IPPROTO_TCP, TCP_WINDOW_CLAMP, KSOCK_WINDOW_MAX);
 }
 
 static ssize_t peek(int sock, int queue, struct iovec *iov, int nr_iov)

@@ -37,6 +37,9 @@ int ksock_read_seqs(int sock, struct ksock_seqs *out);
 /* Right edge of the advertised window and the last acknowledgement sent. */
 int ksock_rcv_edge(int sock, uint32_t *edge);
 
+/* Let the advertised window shrink to what a ring can hold, as data arrives: it is never taken back. */
+int ksock_clamp_window(int sock);
+
 /* Copy the whole receive queue / send queue out, in repair mode. Returns bytes or -errno. */
 ssize_t ksock_peek_rcv(int sock, struct iovec *iov, int nr_iov);
 ssize_t ksock_peek_snd(int sock, void *buf, size_t size);

@@ -188,6 +188,7 @@ static int alloc_rings(struct move *m, uint32_t rx_need, uint32_t tx_need)
 	int err;
 
 	if (rx > TOE_MAX_ORDER) {
+		ksock_clamp_window(c->sock);
 		m->why = TOE_WHY_WINDOW;
 		return -EOPNOTSUPP;
 	}
@@ -484,6 +485,8 @@ int mig_offload(struct conn *c, enum toe_why *why)
 		goto out;
 	}
 	count_hold(&m);
+	if (engine.clock[c->hw_connid].ack_since || m.cmd.conn.min.last_ack != m.cmd.conn.min.rcv_nxt)
+		conn_send_ack(c, &m.cmd.conn.min);
 	c->una_seen = m.cmd.conn.min.snd_una;
 	publish(&m);
 	conn_moves.offloads++;
@@ -546,17 +549,15 @@ static void replay_ooo(struct move *m, struct toe_ival ival)
 	}
 }
 
-/* What a rebuilt socket lacks and only frames can bring: ts_recent, if no frame is held that does,
- * and the out-of-order queue. */
+/* What a rebuilt socket lacks and only frames can bring: ts_recent and the out-of-order queue. */
 static void replay_state(struct move *m)
 {
 	const struct hw_conn *e = &m->cmd.conn;
 	struct nic *nic = nic_get(m->c->nic);
 
-	hold_drain();
 	if (!nic || nic_enter(nic))
 		return;
-	if (!m->c->held && !e->nr_ooo && (e->min.opts & TOE_OPT_TS))
+	if (e->min.opts & TOE_OPT_TS)
 		replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		replay_ooo(m, e->ooo[i]);

@@ -48,6 +48,11 @@ static void send_empty(struct conn *c, const struct min_tcp *min, enum toe_op op
 	qp_send(&d, hdr_len(c, min), NULL, 0, NULL, 0);
 }
 
+void conn_send_ack(struct conn *c, const struct min_tcp *min)
+{
+	send_empty(c, min, TOE_OP_ACK);
+}
+
 static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op, uint32_t seq, uint32_t len)
 {
 	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .flags = TOE_DESC_PSH,

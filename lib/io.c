@@ -167,7 +167,9 @@ static void window_update(struct sonode *sn, const struct ring *r)
 		least = r->rx_size / 2;
 	if (known < 0)
 		known = 0;
-	if (gain >= (int32_t)least && gain >= known && (uint32_t)known < r->rx_size / 2)
+	/* or two full segments wait for one: their frames were needed as doorbells (RFC 5681 4.2) */
+	if ((gain >= (int32_t)least && gain >= known && (uint32_t)known < r->rx_size / 2) ||
+	    ld(&r->ctl->ack_due) >= 2)
 		tx_ack(sn, r);
 }
 

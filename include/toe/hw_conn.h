@@ -167,7 +167,7 @@ struct hw_clock {
 	__u32 flags;		/* enum toe_clock_flag */
 	__u32 snd_una;
 	__u32 snd_nxt;
-	__u32 snd_edge;		/* as toe_ring_ctl.snd_edge */
+	__u32 snd_edge;		/* min(peer window, cwnd): how far snd_nxt may go */
 	__u32 rx_segs;		/* counts wrap */
 	__u32 tx_segs;
 	__u32 rtx_segs;

@@ -34,6 +34,7 @@
 #define TOE_MAX_PAYLOAD		3400U	/* bytes of one segment: what a TAP page takes */
 #define TOE_MAX_FRAME		3520U	/* bytes kept of a frame in the hold ring */
 #define TOE_HOLD_BYTES		(8U << 20) /* size of the hold ring */
+#define TOE_MAX_BURST		32U	/* segments sent without hearing from the peer in between */
 #define TOE_NR_OOO		4	/* out-of-order intervals a connection may have */
 
 #endif

@@ -30,7 +30,7 @@ struct toe_ring_ctl {
 	__u32 rcv_nxt;		/* bytes up to here are in the rx ring */
 	__u32 snd_una;		/* bytes up to here are acknowledged: tx ring space */
 	__u32 snd_nxt;		/* bytes up to here have left; next to hand to the TX engine */
-	__u32 snd_edge;		/* min(peer window, cwnd): how far snd_nxt may go */
+	__u32 snd_edge;		/* how far snd_nxt may go: peer window, cwnd, TOE_MAX_BURST */
 	__u32 rcv_adv;		/* right edge advertised */
 	__u32 ack_due;		/* nonzero: received bytes wait for an acknowledgement;
 				   2: one that should go at once (TOE_OP_ACK), a doorbell
