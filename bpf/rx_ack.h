@@ -51,8 +51,26 @@ static __always_inline void ack_new(struct hw_conn *c, const struct seg *s, stru
 	if (cc_acked(c, acked))
 		r->ev |= RX_EV_RTX;
 	r->clk->rtx_since = c->min.snd_una == c->min.snd_nxt ? 0 : r->now_ns;
-	if (r->ctl->want_write)
+}
+
+/*
+ * Who is to be told of room and window. A writer says want_write or moves
+ * tx_filled and then looks at snd_una and snd_edge; here those are published and
+ * then, behind the full barrier of a fetching atomic, its words are read: at
+ * least one side sees the other.
+ */
+static __always_inline void ack_wake(const struct hw_conn *c, struct rx *r, bool advanced, bool opened)
+{
+	__u32 want = __sync_fetch_and_add(&r->ctl->want_write, 0);
+
+	if (want && advanced)
 		r->ev |= RX_EV_SPACE;
+	if (!ring_unsent(c, r->ctl))
+		return;
+	if (advanced)
+		r->ev |= RX_EV_SPACE;
+	if (opened && seq_after(cc_snd_edge(c), c->min.snd_nxt))
+		r->ev |= RX_EV_SPACE | RX_EV_PUMP;
 }
 
 /* RFC 5681 section 2; with SACK, RFC 6675: new SACK information (not a D-SACK)
@@ -69,7 +87,7 @@ static __always_inline bool ack_is_dup(const struct hw_conn *c, const struct seg
 
 static __always_inline void rx_ack(struct hw_conn *c, const struct seg *s, struct rx *r)
 {
-	__u32 old_una = c->min.snd_una, old_edge = cc_snd_edge(c), edge;
+	__u32 old_una = c->min.snd_una, old_edge = cc_snd_edge(c);
 	bool wnd_changed = ack_window(&c->min, s);
 
 	if (seq_after(s->ack, c->min.snd_una)) {
@@ -82,15 +100,9 @@ static __always_inline void rx_ack(struct hw_conn *c, const struct seg *s, struc
 	} else if (!wnd_changed) {
 		return;
 	}
-	edge = cc_snd_edge(c);
-	if (ring_unsent(c, r->ctl)) {
-		if (c->min.snd_una != old_una)
-			r->ev |= RX_EV_SPACE;
-		if (seq_after(edge, old_edge) && seq_after(edge, c->min.snd_nxt))
-			r->ev |= RX_EV_SPACE | RX_EV_PUMP;
-	}
 	publish_snd(c, r->ctl, r->clk);
 	publish_path(c, r->ctl);
+	ack_wake(c, r, c->min.snd_una != old_una, seq_after(cc_snd_edge(c), old_edge));
 }
 
 #endif

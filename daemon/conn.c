@@ -79,6 +79,52 @@ struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow)
 	return c;
 }
 
+/* ---- rings of connections that have left, while a thread still copies into one ---- */
+
+struct zombie {
+	struct zombie *next;
+	struct app *app;
+	int fd;
+	struct toe_ring_ref rx, tx;
+};
+
+static struct zombie *zombies;
+
+static bool has_users(struct app *app, int fd)
+{
+	return __atomic_load_n(&app->sonodes[fd].users, __ATOMIC_SEQ_CST);
+}
+
+static void rings_release(struct conn *c)
+{
+	struct zombie *z = has_users(c->app, c->fd) ? malloc(sizeof(*z)) : NULL;
+
+	if (!z) {
+		app_ring_free(c->app, c->rx);
+		app_ring_free(c->app, c->tx);
+		return;
+	}
+	*z = (struct zombie){ .next = zombies, .app = c->app, .fd = c->fd, .rx = c->rx, .tx = c->tx };
+	zombies = z;
+}
+
+/* app: only its own, whether or not they are still used (it is gone). */
+static void rings_reap(struct app *app)
+{
+	struct zombie **p = &zombies, *z;
+
+	while ((z = *p)) {
+		if (app ? z->app != app : has_users(z->app, z->fd)) {
+			p = &z->next;
+			continue;
+		}
+		app_ring_free(z->app, z->rx);
+		app_ring_free(z->app, z->tx);
+		*p = z->next;
+		free(z);
+	}
+}
+
 void conn_free(struct conn *c)
 {
 	struct hw_connid none = { 0 };
@@ -86,10 +132,8 @@ void conn_free(struct conn *c)
 
 	bpf_map_update_elem(engine.hw_connid, &id, &none, BPF_ANY);
 	hold_discard(c);
-	if (c->has_rings) {
-		app_ring_free(c->app, c->rx);
-		app_ring_free(c->app, c->tx);
-	}
+	if (c->has_rings)
+		rings_release(c);
 	if (c->sock >= 0)
 		close(c->sock);
 	HASH_DEL(by_cookie, c);
@@ -228,6 +272,7 @@ int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why
 	*why = TOE_WHY_NEW;
 	if (conn_by_cookie(cookie))
 		return 0;
+	rings_reap(NULL);
 	c = conn_new(cookie, flow);
 	if (!c) {
 		*why = TOE_WHY_NO_ID;
@@ -341,6 +386,7 @@ void conn_app_gone(struct app *app)
 		if (c->app == app)
 			upload(c, TOE_WHY_APP_GONE);
 	}
+	rings_reap(app);
 }
 
 static void relink_all(unsigned int nic)

@@ -147,7 +147,7 @@ static void pump(struct conn *c, const struct min_tcp *min, uint32_t edge, uint3
 {
 	uint32_t seq = min->snd_nxt;
 
-	while (seq != filled) {
+	while ((int32_t)(filled - seq) > 0) {	/* filled may be older than min */
 		uint32_t len = filled - seq < min->snd_mss ? filled - seq : min->snd_mss;
 
 		if ((int32_t)(seq + len - edge) > 0 || (len < min->snd_mss && !partial))

@@ -292,7 +292,10 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	sonode_opts(sn, word);
 	if (!tx_lock(sn))	/* interrupted by its own signal handler: let the kernel queue it */
 		return sonode_upload(sn, TOE_WHY_CALL) ? IO_DONE : IO_AGAIN;
-	n = ring_put(&r, io->iov, io->niov, io->done, io->len - io->done);
+	/* counted, so that the chunks go to no other connection while this thread copies into them */
+	add_sc(&ld_acq(&sn->sh)->users, 1);
+	n = sonode_word(sn) == word ? ring_put(&r, io->iov, io->niov, io->done, io->len - io->done) : -1;
+	add_sc(&ld_acq(&sn->sh)->users, -1);
 	if (n >= 0)
 		io->done += n;
 	tx_push(sn, &r, more && io->done == io->len, false);
