@@ -16,7 +16,7 @@ static __always_inline int rx_reply(struct xdp_md *ctx, struct hw_conn *c, struc
 	ack_left(c, r->ctl, r->clk);
 	publish_rcv(c, r->ctl);
 	count(RX_ACKS_OUT);
-	if (c->nic == toe_nic_id)
+	if (c->nic == toe_nic_id && !(toe_nic_flags & TOE_NIC_REDIRECT))
 		return XDP_TX;
 	return bpf_redirect_map(&nic_dev, c->nic, XDP_DROP);
 }

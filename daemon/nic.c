@@ -126,7 +126,7 @@ static int enter_maps(const struct nic *nic)
 {
 	struct toe_nic val = {
 		.ifindex = (__u32)nic->ifindex, .net = (__u16)nic->net,
-		.flags = nic->partial_ok ? TOE_NIC_PARTIAL_OK : 0,
+		.flags = nic->partial_ok ? TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT : 0,
 	};
 	struct toe_netdev dev = { .netns_cookie = nic->in->cookie, .ifindex = (__u32)nic->ifindex };
 	struct toe_netval where = { .net = (__u16)nic->net, .nic = (__u16)nic->id };

@@ -41,6 +41,9 @@ struct toe_nic {
 /* A partial checksum (pseudo header only) on an arriving frame is valid: the
  * frame came from a stack on this host over veth and never met a wire. */
 #define TOE_NIC_PARTIAL_OK	1
+/* Send replies by redirection, not XDP_TX: veth puts an XDP_TX frame into its peer's
+ * ring, but wakes the peer's NAPI only if that has an XDP program; GRO is not enough. */
+#define TOE_NIC_REDIRECT	2
 
 struct toe_netdev {		/* key of nets: what sockops sees of a socket */
 	__u64 netns_cookie;

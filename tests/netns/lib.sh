@@ -239,13 +239,77 @@ no_resets() {
 	[ "$(snmp srv Tcp OutRsts)" = 0 ] || fail "the server's stack sent resets"
 }
 
+# --- what "nothing was lost" means ---------------------------------------------------------------
+#
+# On a link that drops nothing, a retransmission is a bug, or it is one of two artefacts, which runs of the
+# kernel alone show as well:
+#  - a receiver scheduled late (2 cores for both ends): the sender's tail loss probe or timer fires though
+#    the frame is on its way;
+#  - veth's NAPI takes the kernel's frames of a poll before the engines' (redirected) ones, so that the
+#    first frames after an upload overtake the last ones of the engine: reordering, answered with SACK.
+# In both the original frame arrived as well, so the receiver gets those bytes twice and says so: the kernel
+# by a DSACK, the engine, which sends none, in RX_DUP. A segment that was lost is received once only. So
+# retransmitted segments are lost segments as far as they exceed those received twice; lost() is that
+# excess. What the link itself dropped (a full ring: 256 frames of a veth) is counted by the kernel, and a
+# scenario whose link must not drop fails if it did: then nothing hides in that number.
+#
+# Use the strictest that is true: no_retransmissions where the kernel alone shows none (idle connections,
+# closed loops with few connections), nothing_lost for bulk.
+
+# lost cli: segments of the client's kernel; lost srv: of the server's kernel and of the engine
+lost() {
+	local sent twice
+	if [ "$1" = cli ]; then
+		sent=$(snmp cli Tcp RetransSegs)
+		twice=$(($(snmp cli TcpExt TCPDSACKRecvSegs) + $(counter RX_DUP)))
+	else
+		sent=$(($(snmp srv Tcp RetransSegs) + $(counter TX_RTX)))
+		twice=$(($(snmp cli TcpExt TCPDSACKOldSent) + $(snmp cli TcpExt TCPDSACKOfoSent)))
+	fi
+	echo $((sent > twice ? sent - twice : 0))
+}
+
+# Frames that the link dropped: by the stacks' senders, and by redirection and XDP_TX of the engines.
+link_drops() {
+	local ns
+	for ns in cli srv; do
+		in_ns $ns cat /sys/class/net/eth0/statistics/tx_dropped 2>/dev/null
+		in_ns $ns ethtool -S eth0 2>/dev/null |
+			awk '/_errors:/ { print $2 }'
+	done | awk '{ n += $1 } END { print n + 0 }'
+}
+
+retransmissions() {
+	local ns f
+	for ns in cli srv; do
+		printf '%s:' $ns
+		for f in RetransSegs; do printf ' %s %s' $f "$(snmp $ns Tcp $f)"; done
+		for f in TCPTimeouts TCPLossProbes TCPFastRetrans TCPDSACKRecvSegs TCPDSACKOldSent TCPDSACKOfoSent; do
+			printf ' %s %s' $f "$(snmp $ns TcpExt $f)"
+		done
+		printf '; '
+	done
+	echo "engine: TX_RTX $(counter TX_RTX) RX_DUP $(counter RX_DUP) RX_OOO $(counter RX_OOO); link drops $(link_drops)"
+}
+
+nothing_lost() {
+	local ns
+	say "$(retransmissions)"
+	[ "$(link_drops)" = 0 ] || fail "the link dropped $(link_drops) frames"
+	for ns in cli srv; do
+		[ "$(lost $ns)" = 0 ] || fail "lost segments of $ns: $(lost $ns)"
+		[ "$(snmp $ns TcpExt TCPTimeouts)" = 0 ] || fail "retransmission timeouts in $ns"
+	done
+	[ "$(counter TX_RTX)" = 0 ] || fail "the engine retransmitted $(counter TX_RTX) segments"
+	no_resets
+}
+
 no_retransmissions() {
 	local ns
+	nothing_lost
 	for ns in cli srv; do
 		[ "$(snmp $ns Tcp RetransSegs)" = 0 ] || fail "retransmissions in $ns: $(snmp $ns Tcp RetransSegs)"
 	done
-	no_resets
-	[ "$(counter TX_RTX)" = 0 ] || fail "the engine retransmitted $(counter TX_RTX) segments"
 }
 
 # --- clean-up ------------------------------------------------------------------------------------
