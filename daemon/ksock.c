@@ -349,7 +349,8 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 		err = restore_timestamp(sock, min);
 	if (err)
 		return err;
-	make_room(sock, SO_RCVBUF, SO_RCVBUFFORCE, iov_total(im->unread, im->nr_unread));
+	/* the peer may use all of the window that was promised */
+	make_room(sock, SO_RCVBUF, SO_RCVBUFFORCE, min->rcv_adv - im->rx_read);
 	make_room(sock, SO_SNDBUF, SO_SNDBUFFORCE, iov_total(im->unacked, im->nr_unacked) +
 		  iov_total(im->unsent, im->nr_unsent));
 	err = restore_queue(sock, RECV_QUEUE, im->unread, im->nr_unread);
@@ -364,6 +365,7 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 	if (err)
 		return err;
 	set_int(sock, IPPROTO_TCP, TCP_MAXSEG, 0);
+	ksock_clamp_window(sock);
 	if (im->sk_flags & TOE_SK_REUSEADDR)
 		set_int(sock, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (im->sk_flags & TOE_SK_KEEPALIVE)

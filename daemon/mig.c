@@ -19,6 +19,7 @@
 
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
+#define RX_RING_MAX	(4U << 20)
 #define SND_PEEK_MAX	(8U << 20)
 
 struct move {
@@ -181,18 +182,24 @@ static int wait_users(struct toe_sonode *s)
 
 /* ---- offload ---- */
 
-static int alloc_rings(struct move *m, uint32_t rx_need, uint32_t tx_need)
+/* window: what the peer may send until told otherwise, and how much of it has arrived unread. A ring
+ * need not hold a window larger than RX_RING_MAX: what does not fit is dropped, as the kernel drops what
+ * its buffer cannot hold, and repaired by retransmission. The clamp lets such a window shrink. */
+static int alloc_rings(struct move *m, uint32_t window, uint32_t unread, uint32_t tx_need)
 {
 	struct conn *c = m->c;
-	unsigned int rx = order_for(rx_need), tx = order_for(tx_need);
+	uint32_t rx_need = window;
+	unsigned int rx, tx = order_for(tx_need);
 	int err;
 
-	if (rx > TOE_MAX_ORDER) {
+	if (rx_need > RX_RING_MAX) {
 		ksock_clamp_window(c->sock);
-		m->why = TOE_WHY_WINDOW;
-		return -EOPNOTSUPP;
+		rx_need = RX_RING_MAX;
 	}
-	if (tx > TOE_MAX_ORDER) {
+	if (rx_need < unread + TOE_CHUNK_DATA)
+		rx_need = unread + TOE_CHUNK_DATA;
+	rx = order_for(rx_need);
+	if (tx > TOE_MAX_ORDER || rx > TOE_MAX_ORDER) {
 		m->why = TOE_WHY_QUEUE;
 		return -EOPNOTSUPP;
 	}
@@ -242,7 +249,7 @@ static int prepare(struct move *m)
 		return -EOPNOTSUPP;
 	}
 	err = alloc_rings(m, m->cmd.conn.min.rcv_adv - m->cmd.conn.min.copied_seq +
-			  (1U << m->cmd.conn.min.rcv_wscale), 1);
+			  (1U << m->cmd.conn.min.rcv_wscale), 0, 1);
 	if (err)
 		return err;
 	m->sk_flags = ksock_flags(c->sock);
@@ -327,6 +334,7 @@ static int copy_queues(struct move *m)
 		if (!err)
 			err = alloc_rings(m, edge - m->seqs.copied_seq +
 					  (1U << m->cmd.conn.min.rcv_wscale),
+					  m->seqs.rcv_nxt - m->seqs.copied_seq,
 					  m->seqs.write_seq - m->seqs.snd_una);
 		if (!err)
 			err = copy_rcv(m);

@@ -116,7 +116,7 @@ static void on_rtx(struct conn *c, const struct min_tcp *min)
 	}
 	if ((int32_t)(c->rtx_next - min->snd_una) < 0)
 		c->rtx_next = min->snd_una;
-	while ((int32_t)(edge - c->rtx_next) > 0) {
+	for (unsigned int n = 0; n < TOE_MAX_BURST && (int32_t)(edge - c->rtx_next) > 0; n++) {
 		len = retransmit(c, min, c->rtx_next, c->recover);
 		if (!len)
 			break;
@@ -147,7 +147,7 @@ static void pump(struct conn *c, const struct min_tcp *min, uint32_t edge, uint3
 {
 	uint32_t seq = min->snd_nxt;
 
-	while ((int32_t)(filled - seq) > 0) {	/* filled may be older than min */
+	for (unsigned int n = 0; n < TOE_MAX_BURST && (int32_t)(filled - seq) > 0; n++) {	/* filled may be older than min */
 		uint32_t len = filled - seq < min->snd_mss ? filled - seq : min->snd_mss;
 
 		if ((int32_t)(seq + len - edge) > 0 || (len < min->snd_mss && !partial))
