@@ -69,8 +69,9 @@ static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct
 
 #define PAWS_SLACK	1	/* ms: as Linux, for senders whose CPUs disagree */
 
-/* RFC 7323 section 5.3 R1; ts_recent 0 is one that a rebuilt socket had not heard yet. A segment without the option is let through, as the
- * kernel does: some stacks send keepalives so. */
+/* RFC 7323 section 5.3 R1; ts_recent 0 is one that a rebuilt socket had not
+ * heard yet. A segment without the option is let through, as the kernel does:
+ * some stacks send keepalives so. */
 static __always_inline bool paws_refuses(const struct hw_conn *c, const struct seg *s)
 {
 	return (c->min.opts & TOE_OPT_TS) && s->has_ts && c->min.ts_recent &&

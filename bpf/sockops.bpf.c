@@ -288,6 +288,8 @@ static __always_inline void so_rtt(struct bpf_sock_ops *ops)
 
 	if (c && tp && c->state == TOE_KERNEL)
 		min_capture(&c->min, tp);
+	else if (!c && ops->state == BPF_TCP_ESTABLISHED)
+		so_established(ops);	/* under a toed before this one */
 }
 
 SEC("sockops")

@@ -21,6 +21,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a tim
 static int sock = -1, efd = -1;
 static uint32_t lost, gen;
 static int64_t tried_ms;	/* last attempt to connect */
+static uint32_t fresh;
 static uint8_t *slabs[TOE_MAX_SLABS];
 
 static int64_t now_ms(void)
@@ -123,6 +124,9 @@ static void carry_over(struct sonode *sn)
 	struct toe_sonode *old = sn->sh, *new = &toe_proc->table[sn->fd];
 	uint32_t word;
 
+	/* words of the new table begin anew: what was cached for one says nothing about it */
+	st(&sn->qp_word, 0);
+	sonode_opts_stale(sn);
 	if (!sn->tracked || !old || old == new || sn->inherit == SN_INHERITED)
 		return;
 	word = ld(&old->word);
@@ -148,6 +152,14 @@ static int map_table(int fd)
 	return 0;
 }
 
+/* A toed that knows nothing of this process: it has other slabs and queue pairs. The old slabs stay
+ * mapped, for a thread may be in the middle of a copy that will then fail to commit. */
+static void start_afresh(void)
+{
+	memset(slabs, 0, sizeof(slabs));
+	st(&fresh, fresh + 1);
+}
+
 static int hello(void)
 {
 	struct toe_msg msg = { .type = TOE_MSG_HELLO };
@@ -164,8 +176,11 @@ static int hello(void)
 	}
 	intfd_close(&efd);
 	rc = intfd_adopt(&efd, fds[1]);
-	if (!rc)
+	/* a toed that was started again and knows this process answers with the table it has */
+	if (!rc && !(msg.reserved[0] && ld(&toe_proc->live))) {
+		start_afresh();
 		rc = map_table(fds[0]);
+	}
 	real.close(fds[0]);
 	if (rc) {
 		hang_up();
@@ -293,6 +308,11 @@ bool daemon_lost(void)
 	return ld(&lost);
 }
 
+uint32_t daemon_fresh(void)
+{
+	return ld(&fresh);
+}
+
 uint32_t daemon_gen(void)
 {
 	return ld(&gen);
@@ -311,14 +331,17 @@ int daemon_sock(void)
 void daemon_check(void)
 {
 	int fd = ld(&sock), err = errno;
-	sigset_t old;
+	sigset_t all, old;
 	char c;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (fd >= 0 && pthread_mutex_trylock(&lock) == 0) {
 		if (sock == fd && real.recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
 			hang_up();
 		pthread_mutex_unlock(&lock);
 	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ld(&lost) && !too_soon()) {
 		lock_all(&old);
 		connect_now();

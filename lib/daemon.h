@@ -12,6 +12,7 @@ bool daemon_ready(void);	/* connected, or connects now; tries at most once a sec
 bool daemon_lost(void);		/* was there once and has closed the connection */
 int daemon_eventfd(void);	/* -1: never connected */
 int daemon_sock(void);
+uint32_t daemon_fresh(void);	/* counts toeds that did not know this process: queue pairs of before are void */
 uint32_t daemon_gen(void);	/* grows with every HELLO: both descriptors are new then */
 
 /* One request; the reply overwrites msg. nfds: room in fds, set to how many came. 0, rc of

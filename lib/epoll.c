@@ -5,14 +5,15 @@
 #include "wait.h"
 
 #define MAX_NESTED	8
-#define KERNEL_EVERY	16	/* look at the kernel's events at least every so many calls */
+#define KERNEL_EVERY	16	/* calls that may go by before the kernel's events are looked at */
 
 static void service(struct epset *set)
 {
 	uint32_t qps = ld(&set->qps);
 
 	for (; qps; qps &= qps - 1)
-		qp_service(qp_at(__builtin_ctz(qps)), set);
+		if (qp_at(__builtin_ctz(qps)))
+			qp_service(qp_at(__builtin_ctz(qps)), set);
 }
 
 bool epset_poll(struct epset *set)
@@ -35,10 +36,12 @@ static bool arm(struct epset *set)
 	bool pending = false;
 
 	for (; qps; qps &= qps - 1) {
-		struct toe_qp_wake *wake = qp_at(__builtin_ctz(qps))->wake;
+		struct qp *qp = qp_at(__builtin_ctz(qps));
 
-		wake_arm(wake);
-		pending |= wake_pending(wake);
+		if (!qp)	/* of a toed that is gone: the eventfd tells */
+			continue;
+		wake_arm(qp->wake);
+		pending |= wake_pending(qp->wake);
 	}
 	return pending;
 }
@@ -57,24 +60,28 @@ static bool arm_nested(struct epset *set)
 	return pending;
 }
 
+/* Counted before the look: who makes a member ready after it sees a sleeper to kick. A set that
+ * becomes active now gets the eventfd, which ends the sleep when there is something to see. */
 bool epset_sleep(struct epset *set)
 {
 	bool stay;
 
+	add_sc(&set->sleepers, 1);
+	if (!ld_sc(&set->active) && !ld_sc(&set->nr_nested))
+		return true;
 	epset_lock();
 	stay = set->nr_hw && arm(set);
 	stay |= set->nr_nested && arm_nested(set);
 	stay |= set->nr_ready || set->rescan;
-	set->sleepers += !stay;
 	epset_unlock();
+	if (stay)
+		epset_woken(set);
 	return !stay;
 }
 
 void epset_woken(struct epset *set)
 {
-	epset_lock();
-	set->sleepers--;
-	epset_unlock();
+	add_sc(&set->sleepers, -1);
 }
 
 static int collect_nested(struct epset *set, struct epoll_event *out, int max)
@@ -106,7 +113,7 @@ static int collect(struct epset *set, struct epoll_event *out, int max)
 		epset_lock();
 		stuck = set->rescan ? epset_rescan(set) : NULL;
 		n = epset_collect(set, out, max);
-		kick = n && set->nr_ready && set->sleepers;
+		kick = n && set->nr_ready && ld_sc(&set->sleepers);
 		epset_unlock();
 		if (!stuck || n || sonode_upload(stuck, TOE_WHY_CALL))
 			break;
@@ -137,7 +144,7 @@ static int filter(struct epset *set, struct epoll_event *ev, int n)
 			one.events = epset_confirm(set, &one);
 			epset_unlock();
 		}
-		if (one.events)
+		if (one.events && epset_claim(set, &one))
 			ev[kept++] = one;
 	}
 	if (moved)
@@ -150,6 +157,7 @@ static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int m
 		      const sigset_t *mask, int *raw)
 {
 	*raw = real.epoll_pwait(set->slot->fd, out, max, ms, mask);
+	st(&set->calls, 0);
 	if (*raw < 0)
 		return -1;
 	if (!*raw && daemon_lost())
@@ -157,30 +165,40 @@ static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int m
 	return filter(set, out, *raw);
 }
 
+/* Sockets in hardware that are always ready do not hide the kernel's for long. */
+static int look(struct epset *set, struct epoll_event *out, int max, const sigset_t *mask)
+{
+	int k = 0, raw;
+
+	if (ld(&set->calls) >= KERNEL_EVERY)
+		k = ask_kernel(set, out, (max + 1) / 2, 0, mask, &raw);
+	return k < 0 ? k : k + collect(set, out + k, max - k);
+}
+
 int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns,
 	       const sigset_t *mask)
 {
 	int64_t deadline = timeout_ns > 0 ? wait_deadline(timeout_ns) : 0;
-	int n, k, raw, ms;
+	int n, raw, ms;
 	bool sleep;
 
 	if (max <= 0 || !out)
 		return real.epoll_pwait(set->slot->fd, out, max, 0, mask);
 	for (;;) {
-		n = collect(set, out, max);
-		if (n == max || (n && ++set->calls % KERNEL_EVERY))
+		n = look(set, out, max, mask);
+		if (n) {
+			st(&set->calls, ld(&set->calls) + 1);
 			return n;
-		ms = n || !timeout_ns ? 0 : wait_ms_lost(deadline);
+		}
+		ms = timeout_ns ? wait_ms_lost(deadline) : 0;
 		sleep = ms && epset_sleep(set);
 		if (ms && !sleep)
 			continue;
-		k = ask_kernel(set, out + n, max - n, ms, mask, &raw);
+		n = ask_kernel(set, out, max, ms, mask, &raw);
 		if (sleep)
 			epset_woken(set);
-		if (k < 0)
-			return n ? n : -1;
-		if (n + k)
-			return n + k;
+		if (n)
+			return n;
 		if (!timeout_ns || (deadline && wait_now() >= deadline))
 			return raw ? collect(set, out, max) : 0;
 	}

@@ -11,6 +11,18 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Their addresses are the data of one-shot registrations: descriptor numbers. */
+static char mark_fd[TOE_SONODES];
+
+static epoll_data_t kernel_data(const struct member *m)
+{
+	epoll_data_t data = m->ev.data;
+
+	if (m->ev.events & EPOLLONESHOT)
+		data.ptr = &mark_fd[m->sn->fd];
+	return data;
+}
+
 void epset_lock(void)
 {
 	pthread_mutex_lock(&lock);
@@ -49,7 +61,7 @@ static struct member *member_find(const struct sonode *sn, const struct epset *s
 	return NULL;
 }
 
-static void member_free(struct member *m)
+static void member_unlink(struct member *m)
 {
 	struct member **p = &m->sn->members;
 
@@ -61,6 +73,11 @@ static void member_free(struct member *m)
 	LIST_REMOVE(m, in_set);
 	st(&m->set->nr_hw, m->set->nr_hw - m->on_hw);
 	st(&m->set->nr_nested, m->set->nr_nested - !!m->sn->ep);
+}
+
+static void member_free(struct member *m)
+{
+	member_unlink(m);
 	free(m);
 }
 
@@ -81,7 +98,7 @@ static struct member *member_new(struct epset *set, struct sonode *sn)
 
 static int kernel_mod(struct member *m, uint32_t events)
 {
-	struct epoll_event ev = { .events = events, .data = m->ev.data };
+	struct epoll_event ev = { .events = events, .data = kernel_data(m) };
 	int err = errno, rc;
 
 	rc = real.epoll_ctl(m->set->slot->fd, EPOLL_CTL_MOD, m->sn->fd, &ev) < 0 ? -errno : 0;
@@ -94,8 +111,13 @@ static void activate(struct epset *set)
 	if (set->active && set->daemon_gen == daemon_gen())
 		return;
 	set->daemon_gen = daemon_gen();
+	if (set->daemon_fresh != daemon_fresh()) {
+		set->daemon_fresh = daemon_fresh();
+		st(&set->qps, 0);
+	}
+	set->qps = 0;
 	wait_add_daemon(set->slot->fd);
-	st(&set->active, 1);
+	st_sc(&set->active, 1);
 	st(&set->rescan, 1);
 }
 
@@ -282,6 +304,8 @@ static uint32_t member_confirm(struct member *m, uint32_t events)
 		return events;
 	/* an edge that is not handed on must be able to come again */
 	kernel_mod(m, m->disabled ? EPOLLONESHOT : m->ev.events);
+	if (m->ev.events & EPOLLONESHOT)
+		return 0;
 	return events & ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
 }
 
@@ -292,7 +316,8 @@ uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
 
 	for (m = LIST_FIRST(&set->members); m; m = next) {
 		next = LIST_NEXT(m, in_set);
-		if (m->ev.data.u64 != ev->data.u64 || !ld(&m->sn->tracked))
+		if ((m->ev.data.u64 != ev->data.u64 && kernel_data(m).u64 != ev->data.u64) ||
+		    !ld(&m->sn->tracked))
 			continue;
 		one = member_confirm(m, ev->events);
 		if (m->on_hw)
@@ -306,9 +331,41 @@ uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
 	return left;
 }
 
+static bool member_claim(struct epset *set, struct sonode *sn, struct epoll_event *ev)
+{
+	struct member *m = sn ? member_find(sn, set) : NULL;
+
+	if (m && m->disabled)	/* came to the rings meanwhile and was reported from there */
+		return false;
+	if (m) {
+		m->disabled = 1;
+		ready_del(m);
+	} else {
+		LIST_FOREACH(m, &set->forked, in_set)
+			if (m->sn == sn)
+				break;
+	}
+	if (m)
+		ev->data = m->ev.data;
+	return m;
+}
+
+bool epset_claim(struct epset *set, struct epoll_event *ev)
+{
+	char *p = ev->data.ptr;
+	bool ok;
+
+	if (p < mark_fd || p >= mark_fd + TOE_SONODES)
+		return true;
+	epset_lock();
+	ok = member_claim(set, slot_get(p - mark_fd), ev);
+	epset_unlock();
+	return ok;
+}
+
 static bool wake_others(struct epset *set, const struct epset *self)
 {
-	return set != self && set->sleepers;
+	return set != self && ld_sc(&set->sleepers);
 }
 
 void epset_event(struct sonode *sn, struct epset *self)
@@ -345,16 +402,20 @@ static void member_start(struct member *m)
 void epset_tracked(struct sonode *sn)
 {
 	struct member *m, *next;
+	bool fixed = false;
 
 	if (!ld(&sn->members))
 		return;
 	epset_lock();
 	for (m = sn->members; m; m = next) {
 		next = m->next_of_fd;
+		fixed |= m->ev.events & EPOLLEXCLUSIVE;
 		activate(m->set);
 		member_start(m);
 	}
 	epset_unlock();
+	if (fixed)	/* the kernel takes no change of these */
+		sonode_untrack(sn, TOE_WHY_CALL);
 }
 
 void epset_sync(struct sonode *sn)
@@ -386,6 +447,7 @@ static struct epset *epset_make(struct sonode *slot)
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested + 1);
 	LIST_INIT(&set->members);
+	LIST_INIT(&set->forked);
 	TAILQ_INIT(&set->ready);
 	st_rel(&slot->ep, set);
 	return set;
@@ -412,14 +474,17 @@ static void note_add(struct sonode *slot, struct sonode *sn, const struct epoll_
 static bool mod_hw(struct sonode *slot, struct sonode *sn, const struct epoll_event *ev, bool *kick)
 {
 	struct member *m = slot->ep ? member_find(sn, slot->ep) : NULL;
+	epoll_data_t old;
 
 	if (!m || !sonode_get(sn->fd) || !member_sync(m) || !m->on_hw)
 		return false;
+	old = kernel_data(m);
 	m->ev = *ev;
 	m->disabled = 0;
-	kernel_mod(m, 0);
+	if (kernel_data(m).u64 != old.u64)
+		kernel_mod(m, 0);
 	ready_add(m);
-	*kick = m->set->sleepers;
+	*kick = ld_sc(&m->set->sleepers);
 	return true;
 }
 
@@ -438,6 +503,20 @@ static void note(struct sonode *slot, struct sonode *sn, int op, const struct ep
 	}
 }
 
+/* As the application asks for it, but see mark_fd. */
+static int kernel_ctl(struct sonode *slot, struct sonode *sn, int op, struct epoll_event *ev)
+{
+	struct epoll_event ours;
+
+	if (op != EPOLL_CTL_DEL && ev->events & EPOLLONESHOT && sonode_get(sn->fd) &&
+	    (op == EPOLL_CTL_ADD || (slot->ep && member_find(sn, slot->ep)))) {
+		ours.events = ev->events;
+		ours.data.ptr = &mark_fd[sn->fd];
+		ev = &ours;
+	}
+	return real.epoll_ctl(slot->fd, op, sn->fd, ev);
+}
+
 int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
 	struct sonode *slot = slot_make(epfd), *sn = slot_make(fd);
@@ -452,7 +531,7 @@ int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 		sonode_word(sn);	/* inherited: taken over now, not under the lock */
 	epset_lock();
 	if (op != EPOLL_CTL_MOD || !mod_hw(slot, sn, ev, &kick)) {
-		rc = real.epoll_ctl(epfd, op, fd, ev);
+		rc = kernel_ctl(slot, sn, op, ev);
 		if (!rc)
 			note(slot, sn, op, ev);
 	}
@@ -471,6 +550,10 @@ static void set_free(struct sonode *slot)
 		return;
 	while ((m = LIST_FIRST(&set->members)))
 		member_free(m);
+	while ((m = LIST_FIRST(&set->forked))) {
+		LIST_REMOVE(m, in_set);
+		free(m);
+	}
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested - 1);
 	st(&slot->ep, NULL);
@@ -499,8 +582,13 @@ static void set_forked(struct sonode *sn)
 	struct epset *set = sn->ep;
 	struct member *m;
 
-	while (set && (m = LIST_FIRST(&set->members)))
-		member_free(m);
+	while (set && (m = LIST_FIRST(&set->members))) {
+		member_unlink(m);
+		if (m->ev.events & EPOLLONESHOT)
+			LIST_INSERT_HEAD(&set->forked, m, in_set);
+		else
+			free(m);
+	}
 	if (set)
 		set->qps = set->sleepers = set->nr_hw = set->daemon_gen = 0;
 }

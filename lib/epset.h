@@ -6,6 +6,9 @@
  *
  * While a member is on the hardware path its kernel registration asks for
  * nothing, since the parked socket polls writable; readiness comes from the rings.
+ *
+ * One-shot registrations of tracked sockets give the kernel data of ours, by which
+ * an event is known to have disabled the member, whatever path it is on by then.
  */
 #ifndef EPSET_H
 #define EPSET_H
@@ -32,13 +35,15 @@ struct member {
 struct epset {
 	struct sonode *slot;		/* of the epoll descriptor */
 	LIST_HEAD(, member) members;
+	LIST_HEAD(, member) forked;	/* one-shot registrations shared with the parent */
 	TAILQ_HEAD(, member) ready;
 	unsigned int nr_hw, nr_nested;
 	unsigned int nr_ready;
-	unsigned int sleepers;		/* threads in the kernel's epoll_wait */
-	unsigned int calls;
+	unsigned int sleepers;		/* threads in the kernel's epoll_wait; atomic */
+	unsigned int calls;		/* answered since the kernel was asked */
 	uint32_t qps;			/* pool indices whose TAP the instance holds */
 	uint32_t daemon_gen;		/* of the eventfd it holds */
+	uint32_t daemon_fresh;		/* of the TAPs it holds */
 	uint8_t active;
 	uint8_t rescan;			/* paths may have changed */
 };
@@ -69,6 +74,10 @@ int epset_collect(struct epset *set, struct epoll_event *out, int max);
 /* What is left of an event with EPOLLERR or EPOLLHUP when a move was its cause. */
 uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev);
 bool epset_has_ready(struct epset *set);
+
+/* The lock not held. A one-shot event of the kernel's: puts the application's data in. False: it
+ * is not to be handed on. */
+bool epset_claim(struct epset *set, struct epoll_event *ev);
 
 /* epoll.c */
 int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns,

@@ -39,7 +39,19 @@ static void child(void)
 	st(&toe_proc->live, 1);
 }
 
+/* The child may use what is open now, and have it moved. */
+static void shared(struct sonode *sn)
+{
+	if (ld(&sn->tracked) && ld(&sn->inherit) == SN_OWN)
+		st(&sn->inherit, SN_SHARED);
+}
+
+static void parent(void)
+{
+	sonode_each(shared);
+}
+
 void fork_init(void)
 {
-	pthread_atfork(NULL, NULL, child);
+	pthread_atfork(NULL, parent, child);
 }

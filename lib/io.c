@@ -58,7 +58,7 @@ static ssize_t kernel_recv(int fd, const struct io *io)
 /* A tracked socket's sender never sleeps in the kernel: see kernel_full(). */
 static ssize_t kernel_send(int fd, const struct io *io, bool plain)
 {
-	int flags = io->flags | MSG_NOSIGNAL | (plain ? 0 : MSG_DONTWAIT);
+	int flags = plain ? io->flags : io->flags | MSG_NOSIGNAL | MSG_DONTWAIT;
 
 	if (plain && io->kind == IO_WRITE)
 		return real.write(fd, io->iov->iov_base, io->len);
@@ -233,7 +233,7 @@ static int recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t 
 	bool moved = word_path(word) == TOE_PATH_KERNEL && sonode_word(sn) != word;
 
 	errno = err;
-	if (n < 0 && ((moved && has_changed(err)) || not_ours(sn) || parked_elsewhere(sn, io)))
+	if (n < 0 && ((moved && has_changed(err)) || (word_path(word) && not_ours(sn)) || parked_elsewhere(sn, io)))
 		return 0;
 	if (!n && moved && io->len > io->done)
 		return 0;
@@ -278,6 +278,7 @@ ssize_t io_recv(struct sonode *sn, struct io *io)
 static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 {
 	bool more = io->flags & MSG_MORE;
+	struct toe_sonode *sh;
 	struct ring r;
 	ssize_t n;
 	size_t need;
@@ -293,9 +294,12 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	if (!tx_lock(sn))	/* interrupted by its own signal handler: let the kernel queue it */
 		return sonode_upload(sn, TOE_WHY_CALL) ? IO_DONE : IO_AGAIN;
 	/* counted, so that the chunks go to no other connection while this thread copies into them */
-	add_sc(&ld_acq(&sn->sh)->users, 1);
-	n = sonode_word(sn) == word ? ring_put(&r, io->iov, io->niov, io->done, io->len - io->done) : -1;
-	add_sc(&ld_acq(&sn->sh)->users, -1);
+	sh = ld_acq(&sn->sh);
+	n = -1;
+	if (users_enter(sh, word)) {
+		n = ring_put(&r, io->iov, io->niov, io->done, io->len - io->done);
+		users_leave(sh, word);
+	}
 	if (n >= 0)
 		io->done += n;
 	tx_push(sn, &r, more && io->done == io->len, false);
@@ -384,7 +388,7 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 		return send_result(io, n, err, plain, ret);
 	if (n > 0)
 		io->done += n;
-	if (moved || n > 0 || !kernel_full(sn, io))
+	if (moved || !kernel_full(sn, io))
 		return 0;
 	return send_result(io, -1, errno, plain, ret);
 }

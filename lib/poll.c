@@ -157,6 +157,16 @@ static int ask(struct job *j, int ms, const sigset_t *mask)
 	return rc < 0 ? -1 : merge(j);
 }
 
+/* All of them are on the rings: 0, -1 and errno. */
+static int sleep_hw(struct job *j, int64_t deadline)
+{
+	int rc = wait_sleep(j->ctx, deadline);
+
+	if (rc)
+		errno = -rc;
+	return rc ? -1 : 0;
+}
+
 /* Nothing was ready at first sight: say so to the engines, look again, sleep. -2: start again. */
 static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 {
@@ -167,10 +177,12 @@ static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 	count_writers(j, 1);
 	if (!rc)
 		rc = look(j, false);
-	if (rc >= 0)
-		rc = ask(j, rc ? 0 : wait_ms_lost(deadline), mask);
-	else
+	if (rc < 0)
 		rc = -2;
+	else if (!rc && !j->kernel && !mask)
+		rc = sleep_hw(j, deadline);
+	else
+		rc = ask(j, rc ? 0 : wait_ms_lost(deadline), mask);
 	count_writers(j, -1);
 	return rc;
 }

@@ -15,6 +15,7 @@ static struct qp pool[QP_MAX];
 static unsigned int nr_qps;
 static int32_t conn_fd[TOE_MAX_CONNS];	/* HW_CONNID -> descriptor + 1 */
 static uint32_t fork_gen = 1;
+static uint32_t pool_fresh;		/* daemon_fresh() that the pool belongs to */
 
 static __thread struct qp *mine;
 static __thread uint32_t mine_gen;
@@ -46,6 +47,19 @@ fail:
 	return NULL;
 }
 
+/* Caller holds the lock. */
+static void pool_check(void)
+{
+	if (pool_fresh == daemon_fresh())
+		return;
+	pool_fresh = daemon_fresh();
+	while (nr_qps) {
+		st_rel(&nr_qps, nr_qps - 1);
+		intfd_close(&pool[nr_qps].fd);
+	}
+	st(&fork_gen, fork_gen + 1);
+}
+
 static struct qp *least_used(void)
 {
 	struct qp *best = NULL;
@@ -61,9 +75,10 @@ struct qp *qp_mine(void)
 {
 	struct qp *qp;
 
-	if (mine && mine_gen == fork_gen)
+	if (mine && mine_gen == ld(&fork_gen) && ld(&pool_fresh) == daemon_fresh())
 		return mine;
 	pthread_mutex_lock(&lock);
+	pool_check();
 	qp = least_used();
 	if ((!qp || qp->threads) && nr_qps < QP_MAX) {
 		struct qp *new = qp_new();

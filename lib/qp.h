@@ -10,7 +10,7 @@
 #define QP_MAX		8
 
 struct qp {
-	int fd;			/* TAP: blocking, written, never read */
+	int fd;			/* TAP: written, never read */
 	unsigned int idx;	/* in the pool */
 	unsigned int id;	/* toed's number */
 	unsigned int threads;

@@ -65,7 +65,7 @@ ssize_t ring_take(const struct ring *r, const struct iovec *iov, int niov, size_
 
 	cursor_skip(&c, skip);
 	for (;;) {
-		if (!pos_load(&r->ctl->rx_read, &pos))
+		if (!pos_load(&r->ctl->rx_read, &pos) || ring_stale(r))
 			return -ESTALE;
 		n = ring_avail(r, pos);
 		if (n > len)

@@ -70,6 +70,9 @@ static inline bool pos_load(const __u64 *p, uint32_t *pos)
 	return !(v & TOE_FROZEN);
 }
 
+/* A position that was read before this is one of this connection, or -ESTALE. */
+#define ring_stale(r)	((r)->live && ld_acq((r)->live) != (r)->word)
+
 /* Everything copied before is done when the engines see the new position. */
 static inline bool pos_commit(__u64 *p, uint32_t old, uint32_t new)
 {
@@ -108,6 +111,7 @@ static inline uint64_t wake_take(__u64 *word)
 /* A connection's rings as this call sees them; valid while word is the same. */
 struct ring {
 	struct toe_ring_ctl *ctl;
+	const __u32 *live;	/* the SONODE's word; NULL: these rings do not change */
 	uint8_t *rx, *tx;	/* first chunk */
 	uint32_t rx_mask, tx_mask; /* chunks - 1 */
 	uint32_t rx_size, tx_size; /* bytes */

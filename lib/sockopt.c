@@ -38,6 +38,14 @@ static bool flushes(int level, int opt)
 	return level == IPPROTO_TCP && (opt == TCP_CORK || opt == TCP_NODELAY);
 }
 
+/* One of those that struct sonode remembers. */
+static bool cached(int level, int opt)
+{
+	return flushes(level, opt) || (level == SOL_SOCKET && (opt == SO_RCVLOWAT ||
+	       opt == SO_RCVTIMEO || opt == SO_SNDTIMEO || opt == SO_RCVTIMEO_NEW ||
+	       opt == SO_SNDTIMEO_NEW));
+}
+
 int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 {
 	struct sonode *sn = sonode_get(fd);
@@ -53,7 +61,8 @@ int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 	rc = real.setsockopt(fd, level, opt, val, len);
 	if (word_path(word) == TOE_PATH_KERNEL)
 		users_leave(sh, word);
-	sonode_opts_stale(sn);
+	if (cached(level, opt))
+		sonode_opts_stale(sn);
 	if (rc || !flushes(level, opt) || len < sizeof(on))
 		return rc;
 	memcpy(&on, val, sizeof(on));

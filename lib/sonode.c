@@ -275,6 +275,7 @@ int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r)
 	struct toe_ring_ref rx = sh->rx, tx = sh->tx;
 
 	r->word = word;
+	r->live = &sh->word;
 	r->connid = sh->hw_connid;
 	r->gen = sh->gen;
 	r->mss = sh->mss < TOE_MAX_PAYLOAD ? sh->mss : TOE_MAX_PAYLOAD;
@@ -316,9 +317,11 @@ static int64_t opt_timeo(int fd, int opt)
 void sonode_opts(struct sonode *sn, uint32_t word)
 {
 	int fd = sn->fd, fl, lowat, err = errno;
+	uint32_t seq;
 
 	if (ld_acq(&sn->opts_word) == word)
 		return;
+	seq = ld_sc(&sn->opts_seq);
 	fl = real.fcntl(fd, F_GETFL);
 	lowat = opt_int(fd, SOL_SOCKET, SO_RCVLOWAT);
 	st(&sn->nonblock, fl >= 0 && (fl & O_NONBLOCK));
@@ -327,13 +330,16 @@ void sonode_opts(struct sonode *sn, uint32_t word)
 	st(&sn->cork, !!opt_int(fd, IPPROTO_TCP, TCP_CORK));
 	st(&sn->rcvtimeo_ns, opt_timeo(fd, SO_RCVTIMEO));
 	st(&sn->sndtimeo_ns, opt_timeo(fd, SO_SNDTIMEO));
-	st_rel(&sn->opts_word, word);
+	st_sc(&sn->opts_word, word);
+	if (ld_sc(&sn->opts_seq) != seq)	/* one was changed while they were read */
+		st_sc(&sn->opts_word, 0);
 	errno = err;
 }
 
 void sonode_opts_stale(struct sonode *sn)
 {
-	st_rel(&sn->opts_word, 0);
+	add_sc(&sn->opts_seq, 1);
+	st_sc(&sn->opts_word, 0);
 }
 
 static struct cmsghdr *next_rights(const struct msghdr *m, struct cmsghdr *c)

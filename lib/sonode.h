@@ -26,7 +26,7 @@ struct sonode {
 	uint8_t tracked;	/* mirror of sh->word, readable after fork */
 	uint8_t inherit;	/* enum sonode_inherit */
 	/* options that the ring path needs, valid while opts_word == word */
-	uint32_t opts_word;
+	uint32_t opts_word, opts_seq;
 	uint8_t nonblock, nodelay, cork, pad;
 	uint32_t lowat;
 	int64_t rcvtimeo_ns, sndtimeo_ns;	/* 0: none */

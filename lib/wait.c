@@ -107,6 +107,7 @@ struct waitctx *wait_ctx(void)
 		c = wait_new();
 	if (c && c->daemon_gen != daemon_gen()) {
 		c->daemon_gen = daemon_gen();
+		c->qps = 0;	/* they may be others; adding one again does no harm */
 		wait_add_daemon(c->epfd);
 	}
 	return c;
@@ -162,21 +163,30 @@ void wait_drain(struct waitctx *c)
 	errno = err;
 }
 
+/* Raised by what the thread itself does: not what interrupts a call that sleeps. Crash
+ * handlers, which rarely say SA_RESTART, hang on these. */
+static bool is_fault(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGABRT ||
+	       sig == SIGTRAP || sig == SIGSYS;
+}
+
 bool wait_restarts(void)
 {
 	struct sigaction sa;
-	int sig;
+	int sig, err = errno;
 
 	for (sig = 1; sig < NSIG; sig++) {
-		if (sigaction(sig, NULL, &sa) < 0)
+		if (is_fault(sig) || sigaction(sig, NULL, &sa) < 0)
 			continue;
 		if (!(sa.sa_flags & SA_SIGINFO) &&
 		    (sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN))
 			continue;
 		if (!(sa.sa_flags & SA_RESTART))
-			return false;
+			break;
 	}
-	return true;
+	errno = err;
+	return sig == NSIG;
 }
 
 int64_t wait_now(void)

@@ -54,7 +54,8 @@ enum toe_msg_type {
 	/* request: version. reply: app, fds: [0] sonode table memfd, [1] eventfd that
 	 * the daemon writes after every completed move of this application. */
 	TOE_MSG_HELLO = 1,
-	/* request: -. reply: qp, slab, chunk, fds: [0] TAP, blocking, ready to write. */
+	/* request: -. reply: qp, slab, chunk, fds: [0] TAP, non-blocking: a write then
+	 * runs XDP natively (the kernel's tun_can_build_skb()). */
 	TOE_MSG_QP = 2,
 	/* request: slab. reply: fds: [0] map to mmap (TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE). */
 	TOE_MSG_SLAB = 3,

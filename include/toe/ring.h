@@ -66,7 +66,7 @@ _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
  * is set before the bits are read on the other, and all four are sequentially
  * consistent, so at least one side sees the other (Dekker). The doorbell frame
  * is never read from the TAP: a TAP whose queue is full still wakes its
- * waiters, and edge-triggered epoll reports each wake once in every epoll
+ * waiters (native XDP redirection does; generic does not), and edge-triggered epoll reports each wake once in every epoll
  * instance that holds the descriptor, so several waiters share one TAP.
  */
 struct toe_qp_wake {

@@ -184,7 +184,7 @@ static void run(void)
 	}
 }
 
-/* Blocking: the kernel gives a written frame to native XDP only then. */
+/* Non-blocking: the kernel gives a written frame to native XDP only then. */
 static int open_tap(const char *ns)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
@@ -195,7 +195,7 @@ static int open_tap(const char *ns)
 		exit(1);
 	}
 	close(nsfd);
-	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);	/* native XDP on writes */
 	snprintf(ifr.ifr_name, IFNAMSIZ, "%s", opt.dev);
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr)) {
 		perror("/dev/net/tun");

@@ -8,12 +8,13 @@
 . "$(dirname "$0")/lib.sh"
 
 topo_veth
+in_ns cli tc qdisc del dev eth0 root	# frames of its engine would overtake those that wait in it
 toed_start srv
 in_ns cli "$B/toectl" --rundir "$RUNDIR" attach eth0 || fail "attach eth0 of the other namespace"
 for style in threads epollet; do
 	offloadable server srv "$BIN/stream" -n 2 -s $style -w 1000 -r 32M server
 	eventually 10 logged server listening || fail "stream server did not start"
-	offloadable client cli "$BIN/stream" -n 2 -b 64M -S "$SEED" -s $style -w 1000 -r 32M client "$SRV4"
+	offloadable client cli "$BIN/stream" -n 2 -b 32M -S "$SEED" -s $style -w 1000 -r 32M client "$SRV4"
 	eventually 5 logged server connected || fail "no connection"
 	eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 4' || fail "only $(on_path hardware) of 4 in hardware"
 	spawn flip srv "$HELPERS/flip" "$SEED" 20 --all -- "$B/toectl" --rundir "$RUNDIR"

@@ -3,11 +3,14 @@
  * A daemon and an engine in two threads of the test program. The "engine"
  * carries bytes between the rings and the kernel socket, which is not parked;
  * the "TAP" is one end of a SOCK_SEQPACKET pair, whose frames are checked.
+ * What parking does to readers, sleeping ones too, is played in front of libc's
+ * calls: EPIPE.
  * An upload waits until the application has read what is in the rx ring.
  */
 #ifndef LIB_FAKE_H
 #define LIB_FAKE_H
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <limits.h>
 #include <pthread.h>
@@ -16,6 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -45,11 +49,16 @@ static struct fake {
 	pthread_mutex_t lock;
 	pthread_t server, engine;
 	int stop;
+	pid_t pid;
 	int tap[FAKE_QPS], libend[FAKE_QPS];
 	unsigned int nr_qps;
 	struct fake_conn conns[FAKE_CONNS];
 	unsigned long bad, frames, acks, binds, doorbells, uploads, offloads;
 } fake;
+
+static ssize_t (*libc_recvmsg)(int fd, struct msghdr *m, int flags);
+static ssize_t (*libc_recv)(int fd, void *buf, size_t len, int flags);
+static ssize_t (*libc_read)(int fd, void *buf, size_t len);
 
 static void fake_futex_wake(uint32_t *word)
 {
@@ -62,6 +71,69 @@ static struct fake_conn *fake_find(int fd)
 		if (fake.conns[i].on && fake.conns[i].fd == fd)
 			return &fake.conns[i];
 	return NULL;
+}
+
+/* A reader on the kernel path: nothing while the socket would be parked. */
+static ssize_t fake_recvmsg(int fd, struct msghdr *m, int flags)
+{
+	size_t want = m->msg_iovlen == 1 ? m->msg_iov->iov_len : 0;
+	bool all = flags & MSG_WAITALL && !(flags & MSG_PEEK) && want, wait = !(flags & MSG_DONTWAIT);
+	struct iovec iov = { all ? m->msg_iov->iov_base : NULL, want };
+	struct msghdr rest = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	ssize_t n;
+
+	if (getpid() != fake.pid)	/* knows nothing of our moves */
+		return libc_recvmsg(fd, m, flags);
+	wait &= !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	for (;;) {
+		pthread_mutex_lock(&fake.lock);
+		errno = EPIPE;
+		n = fake_find(fd) ? -1 : libc_recvmsg(fd, all ? &rest : m, (flags & ~MSG_WAITALL) | MSG_DONTWAIT);
+		pthread_mutex_unlock(&fake.lock);
+		if (all && n > 0) {
+			iov.iov_base = (char *)iov.iov_base + n;
+			iov.iov_len -= n;
+		}
+		if (!wait || (all ? n == 0 || !iov.iov_len : n >= 0) || (n < 0 && errno != EAGAIN))
+			break;
+		if (n < 0 && real.poll(&p, 1, 1) < 0)
+			break;
+	}
+	return all && iov.iov_len < want ? (ssize_t)(want - iov.iov_len) : n;
+}
+
+static ssize_t fake_recv(int fd, void *buf, size_t len, int flags)
+{
+	struct iovec iov = { buf, len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return fake_recvmsg(fd, &m, flags);
+}
+
+static ssize_t fake_read(int fd, void *buf, size_t len)
+{
+	struct stat st;
+
+	return fstat(fd, &st) || !S_ISSOCK(st.st_mode) ? libc_read(fd, buf, len) : fake_recv(fd, buf, len, 0);
+}
+
+static ssize_t fake_readv(int fd, const struct iovec *iov, int n)
+{
+	struct msghdr m = { .msg_iov = (void *)(uintptr_t)iov, .msg_iovlen = n };
+
+	return fake_recvmsg(fd, &m, 0);
+}
+
+static void fake_in_front(void)
+{
+	libc_recvmsg = real.recvmsg;
+	libc_recv = real.recv;
+	libc_read = real.read;
+	real.recvmsg = fake_recvmsg;
+	real.recv = fake_recv;
+	real.read = fake_read;
+	real.readv = fake_readv;
 }
 
 static struct toe_qp_wake *fake_wake_block(unsigned int qp)
@@ -80,7 +152,7 @@ static void fake_ring_bell(struct fake_conn *c)
 	__atomic_fetch_or(&w->summary[c->connid / 4096], 1ULL << c->connid / 64 % 64, __ATOMIC_SEQ_CST);
 	if (!__atomic_exchange_n(&w->armed, 0, __ATOMIC_SEQ_CST))
 		return;
-	while (real.recv(fake.libend[c->qp], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+	while (libc_recv(fake.libend[c->qp], junk, sizeof(junk), MSG_DONTWAIT) > 0)
 		;
 	real.send(fake.tap[c->qp], "d", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	fake.doorbells++;
@@ -196,7 +268,7 @@ static void fake_rx(struct fake_conn *c)
 	uint32_t read = (uint32_t)ld_acq(&c->r.ctl->rx_read);
 	size_t room = c->r.rx_size - (c->rcv_nxt - read), n;
 	uint8_t *p = ring_piece(c->r.rx, c->r.rx_mask, c->rcv_nxt, room, &n);
-	ssize_t k = n && !ld(&c->drain) ? real.recv(c->sock, p, n, MSG_DONTWAIT) : 0;
+	ssize_t k = n && !ld(&c->drain) ? libc_recv(c->sock, p, n, MSG_DONTWAIT) : 0;
 
 	if (k <= 0)
 		return;
@@ -238,9 +310,12 @@ static int fake_upload(int fd, bool discard)
 /* Stop receiving for a moment so that the application can read everything. */
 static int fake_upload_drained(int fd)
 {
-	struct fake_conn *c = fake_find(fd);
+	struct fake_conn *c;
 	int i, rc = -ENOENT;
 
+	pthread_mutex_lock(&fake.lock);
+	c = fake_find(fd);
+	pthread_mutex_unlock(&fake.lock);
 	if (!c)
 		return rc;
 	st(&c->drain, 1);
@@ -286,7 +361,7 @@ static void *fake_engine(void *arg)
 	while (!ld(&fake.stop)) {
 		pthread_mutex_lock(&fake.lock);
 		for (unsigned int q = 1; q <= fake.nr_qps; q++)
-			while ((n = real.recv(fake.tap[q], f, sizeof(f), MSG_DONTWAIT)) > 0)
+			while ((n = libc_recv(fake.tap[q], f, sizeof(f), MSG_DONTWAIT)) > 0)
 				fake_frame(q, f, n);
 		for (int i = 0; i < FAKE_CONNS; i++) {
 			if (!fake.conns[i].on)
@@ -374,7 +449,7 @@ static void *fake_server(void *arg)
 	while (!ld(&fake.stop)) {
 		real.poll(p, n, 20);
 		for (i = 1; i < n; i++)
-			if (p[i].revents && real.recv(p[i].fd, &m, sizeof(m), 0) == sizeof(m))
+			if (p[i].revents && libc_recv(p[i].fd, &m, sizeof(m), 0) == sizeof(m))
 				fake_serve(p[i].fd, &m, i == 1);
 			else if (p[i].revents)
 				p[i].fd = -1;
@@ -391,6 +466,8 @@ static void fake_start(void)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
 	pthread_mutex_init(&fake.lock, NULL);
+	fake.pid = getpid();
+	fake_in_front();
 	strcpy(fake.dir, "/tmp/toefake-XXXXXX");
 	if (!mkdtemp(fake.dir))
 		abort();

@@ -409,6 +409,19 @@ static void test_dup_shutdown(void **state)
 	hang_up(&p);
 }
 
+/* The child registers, waits for and closes an inherited socket. */
+static void kid_epoll(struct peer *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 5 };
+	int ep = epoll_create1(0), ok;
+	char buf[4];
+
+	alarm(10);
+	ok = ep >= 0 && !epoll_ctl(ep, EPOLL_CTL_ADD, p->fd, &ev) && write(p->fd, "kid", 3) == 3 &&
+	     epoll_wait(ep, &ev, 1, 5000) == 1 && ev.data.u32 == 5 && read(p->fd, buf, 3) == 3;
+	_exit(ok && !close(p->fd) ? 0 : 1);
+}
+
 static void test_fork(void **state)
 {
 	struct peer p;
@@ -430,7 +443,41 @@ static void test_fork(void **state)
 	to_hw(&p);
 	assert_int_equal(write(p.fd, "dad", 3), 3);
 	expect_back(&p, "dad");
+	if (!fork())
+		kid_epoll(&p);
+	wait(&st);
+	assert_int_equal(st, 0);
 	hang_up(&p);
+}
+
+/* A socket in hardware that is always readable leaves turns to others, whatever room the caller gives. */
+static void test_turns(void **state)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 1 };
+	int ep, pipes[2], i, seen[3] = { 0 };
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	ep = epoll_create1(0);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, p.fd, &ev), 0);
+	ev.data.u32 = 2;
+	assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, pipes[0], &ev), 0);
+	assert_int_equal(write(p.fd, "x", 1), 1);
+	assert_int_equal(write(pipes[1], "x", 1), 1);
+	assert_int_equal(recv(p.fd, &i, 1, MSG_PEEK), 1);
+	for (i = 0; i < 200; i++) {
+		assert_int_equal(epoll_wait(ep, &ev, 1, 1000), 1);
+		seen[ev.data.u32]++;
+	}
+	assert_true(seen[1] > 50 && seen[2] > 5);
+	expect_back(&p, "x");
+	hang_up(&p);
+	close(ep);
+	close(pipes[0]);
+	close(pipes[1]);
 }
 
 /* An application that closes everything it does not know. */
@@ -515,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_dup_shutdown),
 		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_close_all),
 		cmocka_unit_test(test_nested),
 	};
