@@ -31,6 +31,8 @@ struct conn {
 	uint32_t rtx_next;		/* after a timeout: next byte to send again, up to recover */
 	uint32_t recover;
 	uint64_t rtx_at;		/* last retransmission or probe */
+	/* unacknowledged since (us, low 32 bits; 0: unset), carried across moves, while snd_una stays */
+	uint32_t stuck_us, stuck_una;
 	uint8_t backoff;
 	uint8_t probes;
 	bool in_loss;

@@ -364,6 +364,27 @@ static int park(struct move *m)
 	return 0;
 }
 
+/* A retransmission timer that each move started anew would never end under moves that come often. */
+static void stuck_save(struct conn *c, struct hw_conn *e)
+{
+	const struct hw_clock *k = &engine.clock[c->hw_connid];
+	uint64_t since = c->rtx_at > k->rtx_since ? c->rtx_at : k->rtx_since;
+
+	e->rtt_seq = e->min.snd_una;
+	e->rtt_start_us = 0;
+	if (e->min.snd_una == e->min.snd_nxt)
+		return;
+	e->rtt_start_us = (uint32_t)(since / 1000);
+	if (c->stuck_us && c->stuck_una == e->min.snd_una && !c->rtx_at)
+		e->rtt_start_us = c->stuck_us;
+}
+
+static void stuck_restore(struct conn *c, const struct hw_conn *e)
+{
+	c->stuck_una = e->min.snd_una;
+	c->stuck_us = e->rtt_seq == e->min.snd_una && e->min.snd_una != e->min.snd_nxt ? e->rtt_start_us : 0;
+}
+
 /* Step 10. */
 static int load(struct move *m)
 {
@@ -393,6 +414,7 @@ static int load(struct move *m)
 	e->sk_flags = m->sk_flags;
 	e->recover = e->min.snd_una;
 	e->dupacks = e->ca_state = e->nr_ooo = e->unacked_segs = e->backoff = 0;
+	stuck_restore(c, e);
 	e->rtt_start_us = 0;
 	memset(e->ooo, 0, sizeof(e->ooo));
 	memset(e->cc, 0, sizeof(e->cc));
@@ -588,6 +610,7 @@ static int rebuild(struct move *m)
 			c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
 	else
 		replay_state(m);
+	stuck_save(c, &m->cmd.conn);
 	m->cmd.conn.seen_end = im.min.rcv_nxt;
 	m->cmd.conn.seen_ack = im.min.snd_una;
 	m->cmd.conn.hw_connid = 0;

@@ -206,6 +206,7 @@ static bool service(struct conn *c, uint64_t now)
 		c->una_seen = k->snd_una;
 		c->backoff = 0;
 		c->rtx_at = 0;
+		c->stuck_us = 0;
 	}
 	if (flags & TOE_CLK_UPLOAD) {
 		enum toe_why why = read_entry(c, &cmd) ? TOE_WHY_ERROR : cmd.conn.why;
@@ -219,6 +220,8 @@ static bool service(struct conn *c, uint64_t now)
 	if (rtx_since && k->snd_una != k->snd_nxt) {
 		uint64_t from = c->rtx_at > rtx_since ? c->rtx_at : rtx_since;
 
+		if (c->stuck_us && !c->rtx_at)
+			from = now - 1000ULL * (uint32_t)((uint32_t)(now / 1000) - c->stuck_us);
 		pending = true;
 		if (now > from && now - from >= RTO_MIN_NS && !read_entry(c, &cmd) &&
 		    now - from >= rto_ns(c, &cmd.conn.min) && !on_rto(c, &cmd)) {

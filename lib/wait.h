@@ -13,7 +13,7 @@
 
 struct waitctx {
 	int epfd;
-	uint32_t fork_gen, daemon_gen, daemon_fresh;
+	uint32_t fork_gen, daemon_gen;
 	uint32_t qps;		/* bit per pool index: its TAP is in epfd */
 };
 

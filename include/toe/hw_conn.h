@@ -131,6 +131,7 @@ struct hw_conn {
 	__u8 dupacks;
 	__u8 ca_state;		/* enum toe_ca */
 	__u32 recover;		/* RFC 6582 */
+	/* KERNEL: the next two keep snd_una and since when it has not moved, for the next offload */
 	__u32 rtt_seq;		/* Karn: segment being timed when there are no timestamps */
 	__u32 rtt_start_us;	/*   low 32 bits of CLOCK_MONOTONIC, us; 0: none */
 	__u8 nr_ooo;

@@ -8,16 +8,16 @@
 
 if [ "${1:-}" = lossy ]; then
 	topo_lossy -l 1 -d 0.5 -r 1 -t 100
-	amount=4M
+	amount=4M flip=600 rate=2M
 else
 	topo_wire
-	amount=24M
+	amount=24M flip=8 rate=8M
 	"$0" lossy || exit
 fi
 toed_start srv
 round=0
 while [ $round -lt 2 ] || [ "$(moves)" -lt 20 ] || [ "$(counter TX_SEGS)" -lt 500 ]; do
-	stream_flipping "$(cut -d ' ' -f $((round % 2 + 1)) <<<"epoll threads")" "$SRV6" $amount 2 -r 8M
+	FLIP_MS=$flip stream_flipping "$(cut -d ' ' -f $((round % 2 + 1)) <<<"epoll threads")" "$SRV6" $amount 2 -r "$rate"
 	round=$((round + 1))
 	[ $round -lt 10 ] || fail "only $(moves) moves, $(counter TX_SEGS) segments sent by the engine"
 done

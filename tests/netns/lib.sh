@@ -25,7 +25,12 @@ ORDER=()
 TOED_PID=
 
 say() { echo "$(date +%T) $*"; }
-fail() { echo "FAIL: $*"; exit 1; }
+fail() {
+	local ns
+	echo "FAIL: $*"
+	for ns in cli srv; do in_ns $ns ss -Htnie >"$LOGS/sockets of $ns" 2>/dev/null; done
+	exit 1
+}
 skip() { echo "SKIP: $*"; exit 77; }
 need() { local p; for p in "$@"; do type -p "$p" >/dev/null || skip "no $p"; done; }
 
