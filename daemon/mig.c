@@ -355,6 +355,9 @@ static int park(struct move *m)
 	err2 = run_cmd(m, TOE_CMD_READ);
 	if (err || err2)
 		return err ? err : err2;
+	/* a reader that was past the kernel's check may have taken bytes since: they stay read */
+	if (min->copied_seq - m->seqs.copied_seq <= m->seqs.rcv_nxt - m->seqs.copied_seq)
+		m->seqs.copied_seq = min->copied_seq;
 	if (min->snd_una != m->seqs.snd_una || min->write_seq != m->seqs.write_seq ||
 	    min->rcv_nxt != m->seqs.rcv_nxt || min->copied_seq != m->seqs.copied_seq) {
 		log_warn("connection %u: parked without its MIN_TCP_T", m->c->hw_connid);

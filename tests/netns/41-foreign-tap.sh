@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# An application writes to its own TAP what only others may: descriptors that name the connections of
+# another application, in every op, and random bytes. All of it is refused and counted, the other
+# application's streams run on unharmed, and toed with them.
+#
+#   cli stream client -- eth0 ---- veth ---- eth0 [toed] -- srv stream server (libtoe)
+#                                                       \-- tapfuzz (app.sock, a TAP of its own)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_veth
+toed_start srv
+offloadable server srv "$BIN/stream" -n 2 -s epoll -r 4M server
+eventually 10 logged server listening || fail "stream server did not start"
+spawn client cli "$BIN/stream" -n 2 -b 32M -S "$SEED" -s epoll -r 4M client "$SRV4"
+eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 2' || fail "not in hardware: $(ctl list)"
+mapfile -t targets < <(ctl --json list | python3 -c '
+import json, sys
+for conn in json.load(sys.stdin)["connections"]:
+    print(conn["hw_connid"], conn["gen"], sep="\n")')
+before=$(counter TX_SEGS)
+spawn fuzz srv "$BIN/tapfuzz" "$RUNDIR" "$SEED" 5 "${targets[@]}"
+finish fuzz 30 || fail "tapfuzz: $(tail -1 "$LOGS/fuzz")"
+tail -1 "$LOGS/fuzz"
+say "foreign $(counter TX_FOREIGN), malformed $(counter TX_MALFORMED)"
+[ "$(counter TX_FOREIGN)" -gt 100 ] || fail "TX_FOREIGN is $(counter TX_FOREIGN)"
+[ "$(counter TX_MALFORMED)" -gt 100 ] || fail "TX_MALFORMED is $(counter TX_MALFORMED)"
+alive client && alive server || fail "a stream did not outlive the attack"
+[ "$(counter TX_SEGS)" -gt "$before" ] || fail "nothing went through the engine meanwhile"
+ctl upload --all || fail "upload"
+ctl offload --all || fail "offload"
+finish client 60 || fail "stream client ($?)"
+finish server 30 || fail "stream server ($?)"
+toed_alive || fail "toed is gone"
+nothing_lost
