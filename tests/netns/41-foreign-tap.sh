@@ -33,4 +33,4 @@ ctl offload --all || fail "offload"
 finish client 60 || fail "stream client ($?)"
 finish server 30 || fail "stream server ($?)"
 toed_alive || fail "toed is gone"
-nothing_lost
+report_losses
