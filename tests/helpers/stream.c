@@ -126,8 +126,9 @@ static void run_threads(void)
 	}
 	for (i = 0; i < 2 * opt.nr; i++)
 		pthread_join(t[i], NULL);
-	for (i = 0; i < opt.nr; i++) {
+	for (i = 0; i < opt.nr; i++)	/* all before the first wait: the peer may have them in another order */
 		conn_shut(&conns[i]);
+	for (i = 0; i < opt.nr; i++) {
 		while (!conns[i].rx_eof)
 			conn_rx(&conns[i], buf);
 		conn_close(&conns[i]);

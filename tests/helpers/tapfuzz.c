@@ -2,7 +2,8 @@
 /*
  * An application that means harm: registered with toed like any other, it writes
  * to its own TAP descriptors that name a connection of somebody else, in every
- * op, and frames of random bytes and lengths. Exit: 0 all written, 1 could not
+ * op, and frames of random bytes and lengths. Prints how many of them toed must
+ * count as foreign: everything right but the owner. Exit: 0 all written, 1 could not
  * register or the TAP was taken away, 64 usage.
  */
 #include <errno.h>
@@ -26,6 +27,7 @@ struct target {
 };
 
 static uint64_t rnd;
+static unsigned long long foreign;
 
 static int dial(const char *rundir)
 {
@@ -76,6 +78,8 @@ static size_t forge(unsigned char *frame, const struct target *t)
 	if (!rnd_below(&rnd, 8))
 		d.gen += rnd_below(&rnd, 3);
 	memcpy(frame, &d, sizeof(d));
+	if (d.gen == t->gen && d.op >= TOE_OP_DATA && d.op <= TOE_OP_RING)
+		foreign++;
 	return room + d.len;
 }
 
@@ -111,7 +115,7 @@ static void attack(int tap, const struct target *t, unsigned int nr, time_t end)
 		if (!(written % 64))
 			usleep(500);	/* leave the processors to the others */
 	}
-	printf("tapfuzz: %llu written, %llu refused by the kernel\n", written, refused);
+	printf("tapfuzz: %llu written, %llu refused by the kernel, %llu foreign\n", written, refused, foreign);
 }
 
 int main(int argc, char **argv)
