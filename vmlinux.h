@@ -276,6 +276,8 @@ struct tcp_sock {
 	u32 rcv_wnd;
 	struct tcp_options_received rx_opt;
 	u32 rcv_wup;
+	u64 bytes_acked;
+	u64 bytes_received;
 };
 
 #pragma clang attribute pop

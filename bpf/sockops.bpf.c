@@ -180,6 +180,8 @@ static __always_inline void shadow_make(struct bpf_sock_ops *ops, struct tcp_soc
 	min_capture(&c.min, tp);
 	c.seen_end = c.min.rcv_nxt;
 	c.seen_ack = c.min.snd_una;
+	c.snd_base = c.min.snd_una - (__u32)tp->bytes_acked;
+	c.rcv_base = c.min.rcv_nxt - (__u32)tp->bytes_received;
 	if (bpf_map_update_elem(&hw_conn_t, f, &c, BPF_NOEXIST)) {
 		count(SO_FULL);
 		return;

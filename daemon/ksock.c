@@ -73,6 +73,20 @@ uint8_t ksock_flags(int sock)
 	return flags;
 }
 
+int ksock_progress(int sock, struct ksock_progress *out)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return -errno;
+	out->acked = (uint32_t)info.tcpi_bytes_acked;
+	out->received = (uint32_t)info.tcpi_bytes_received;
+	out->sent = (uint32_t)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans);
+	out->notsent = info.tcpi_notsent_bytes;
+	return 0;
+}
+
 int ksock_repair_on(int sock)
 {
 	return set_int(sock, IPPROTO_TCP, TCP_REPAIR, 1);

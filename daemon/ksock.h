@@ -28,6 +28,16 @@ int ksock_eligible(int sock, enum toe_why *why);
 /* Bits of enum toe_sk_flag that are set on the socket. */
 uint8_t ksock_flags(int sock);
 
+struct ksock_progress {		/* low 32 bits of the kernel's counts of bytes, in one instant */
+	uint32_t acked;
+	uint32_t received;
+	uint32_t sent;		/* for the first time */
+	uint32_t notsent;
+};
+
+/* Works in and out of repair mode; also lets the socket take what waits in its backlog. */
+int ksock_progress(int sock, struct ksock_progress *out);
+
 int ksock_repair_on(int sock);
 int ksock_repair_off(int sock);		/* sends nothing */
 int ksock_deafen(int sock);

@@ -28,6 +28,8 @@ struct move {
 	struct nic_path path;
 	struct toe_cmd cmd;
 	struct ksock_seqs seqs;
+	struct ksock_progress before;	/* repair mode */
+	uint32_t write_seq;		/* then */
 	uint8_t sk_flags;
 	bool parked;		/* and MIN_TCP_T captured */
 	uint64_t hold_start;
@@ -260,29 +262,51 @@ static int prepare(struct move *m)
 
 /* Step 5: what passed the RX engine before HOLD arrives at the socket, which still takes it. A hole in
  * the stream does not close while frames are held: then this is no moment to move, for what the socket
- * holds out of order cannot be taken along, and the peer would send it again only after a timeout. */
+ * holds out of order cannot be taken along, and the peer would send it again only after a timeout.
+ * Not in repair mode: an acknowledgement that arrives while its send queue is selected would make the
+ * kernel count everything unsent as sent. */
 static int settle(struct move *m)
 {
-	const struct hw_conn *entry = &m->cmd.conn;
+	const struct hw_conn *e = &m->cmd.conn;
 	uint64_t end = now_ns() + SETTLE_WAIT_NS;
-	bool hole;
+	struct ksock_progress p;
+	bool hole, late;
 	int err;
 
 	for (;;) {
-		err = ksock_read_seqs(m->c->sock, &m->seqs);
+		err = ksock_progress(m->c->sock, &p);
 		if (err)
 			return err;
-		hole = (int32_t)(m->seqs.rcv_nxt - entry->seen_end) < 0;
-		if ((!hole && (int32_t)(m->seqs.snd_una - entry->seen_ack) >= 0) || now_ns() > end)
+		hole = (int32_t)(e->rcv_base + p.received - e->seen_end) < 0;
+		late = (int32_t)(e->snd_base + p.acked - e->seen_ack) < 0;
+		if ((!hole && !late) || now_ns() > end)
 			break;
 		sched_yield();
 	}
-	if (hole) {
-		m->why = TOE_WHY_HOLE;
-		return -EAGAIN;
-	}
-	err = ksock_deafen(m->c->sock);
-	return err ? err : ksock_read_seqs(m->c->sock, &m->seqs);
+	m->why = hole ? TOE_WHY_HOLE : TOE_WHY_ERROR;
+	return hole ? -EAGAIN : 0;
+}
+
+/* Step 6. */
+static int freeze(struct move *m)
+{
+	int err = ksock_deafen(m->c->sock);
+
+	if (!err)
+		err = ksock_progress(m->c->sock, &m->before);
+	if (!err)
+		err = ksock_repair_on(m->c->sock);
+	if (!err)
+		err = ksock_read_seqs(m->c->sock, &m->seqs);
+	m->write_seq = m->seqs.write_seq;
+	return err;
+}
+
+/* How far the socket really sent. Its own snd_nxt may be beyond: pacing or a small queue's completion
+ * may have run while the send queue was selected, and in repair mode that counts as sent what is not. */
+static uint32_t really_sent(struct move *m, const struct ksock_progress *now)
+{
+	return m->write_seq - m->before.notsent + (now->sent - m->before.sent);
 }
 
 static int copy_rcv(struct move *m)
@@ -350,8 +374,12 @@ static int copy_queues(struct move *m)
 static int park(struct move *m)
 {
 	struct min_tcp *min = &m->cmd.conn.min;
-	int err = ksock_park(m->c->sock, &m->seqs), err2;
+	struct ksock_progress now = m->before;
+	uint32_t nxt;
+	int err, err2;
 
+	ksock_progress(m->c->sock, &now);
+	err = ksock_park(m->c->sock, &m->seqs);
 	err2 = run_cmd(m, TOE_CMD_READ);
 	if (err || err2)
 		return err ? err : err2;
@@ -363,6 +391,9 @@ static int park(struct move *m)
 		log_warn("connection %u: parked without its MIN_TCP_T", m->c->hw_connid);
 		return -EIO;
 	}
+	nxt = really_sent(m, &now);
+	if (nxt - min->snd_una < min->snd_nxt - min->snd_una)
+		min->snd_nxt = nxt;
 	m->parked = true;
 	return 0;
 }
@@ -497,9 +528,9 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	m.hold_start = now_ns();
 	err = hold(&m, TOE_HW);
 	if (!err)
-		err = ksock_repair_on(c->sock);
-	if (!err)
 		err = settle(&m);
+	if (!err)
+		err = freeze(&m);
 	if (!err)
 		err = copy_queues(&m);
 	if (err) {
@@ -614,8 +645,9 @@ static int rebuild(struct move *m)
 	else
 		replay_state(m);
 	stuck_save(c, &m->cmd.conn);
-	m->cmd.conn.seen_end = im.min.rcv_nxt;
-	m->cmd.conn.seen_ack = im.min.snd_una;
+	m->cmd.conn.nr_ooo = 0;
+	m->cmd.conn.snd_base = im.min.snd_una;	/* the rebuilt socket counts from here */
+	m->cmd.conn.rcv_base = im.rx_read;
 	m->cmd.conn.hw_connid = 0;
 	m->cmd.conn.qp = 0;
 	err2 = run_cmd(m, TOE_CMD_LOAD);

@@ -138,7 +138,15 @@ struct hw_conn {
 	__u8 unacked_segs;	/* full segments received since the last ACK left */
 	__u8 backoff;		/* daemon: RTO exponent */
 	__u8 sk_flags;		/* daemon: enum toe_sk_flag */
-	struct toe_ival ooo[TOE_NR_OOO]; /* ooo[0]: the most recent, RFC 2018 section 4 */
+	union {
+		struct toe_ival ooo[TOE_NR_OOO]; /* ooo[0]: the most recent, RFC 2018 section 4 */
+		/* KERNEL: snd_una = snd_base + tcpi_bytes_acked, rcv_nxt = rcv_base +
+		 * tcpi_bytes_received: the socket's progress without repair mode */
+		struct {
+			__u32 snd_base;
+			__u32 rcv_base;
+		};
+	};
 	__u32 cc[4];		/* congestion control's own */
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
