@@ -5,11 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "app_priv.h"
-#include "conf.h"
 #include "log.h"
 #include "loop.h"
 
@@ -210,33 +207,20 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 
 int app_listen(void)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int err;
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s/app.sock", conf.rundir);
-	unlink(a.sun_path);
-	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	listener = loop_listen("app.sock", SOCK_SEQPACKET, 0666, 128);
 	if (listener < 0)
-		return -errno;
-	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || chmod(a.sun_path, 0666) ||
-	    listen(listener, 128)) {
-		err = -errno;
-		log_err("%s: %s", a.sun_path, strerror(-err));
-		return err;
-	}
+		return listener;
 	err = sd_event_add_io(loop, &listen_source, listener, EPOLLIN, on_connect, NULL);
 	return err < 0 ? err : 0;
 }
 
 void app_unlisten(void)
 {
-	char path[128];
-
 	listen_source = sd_event_source_disable_unref(listen_source);
 	if (listener < 0)
 		return;
-	close(listener);
+	loop_unlisten(listener, "app.sock");
 	listener = -1;
-	snprintf(path, sizeof(path), "%s/app.sock", conf.rundir);
-	unlink(path);
 }

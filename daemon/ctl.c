@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-#include "conf.h"
 #include "ctl.h"
 #include "log.h"
 #include "loop.h"
@@ -349,35 +346,22 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *ar
 
 int ctl_init(void)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int err;
 
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s/ctl.sock", conf.rundir);
-	unlink(a.sun_path);
-	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	listener = loop_listen("ctl.sock", SOCK_STREAM, 0600, 16);
 	if (listener < 0)
-		return -errno;
-	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) || chmod(a.sun_path, 0600) ||
-	    listen(listener, 16)) {
-		err = -errno;
-		log_err("%s: %s", a.sun_path, strerror(-err));
-		return err;
-	}
+		return listener;
 	err = sd_event_add_io(loop, &listen_source, listener, EPOLLIN, on_connect, NULL);
 	return err < 0 ? err : 0;
 }
 
 void ctl_exit(void)
 {
-	char path[128];
-
 	while (clients)
 		drop(clients);
 	listen_source = sd_event_source_disable_unref(listen_source);
 	if (listener < 0)
 		return;
-	close(listener);
+	loop_unlisten(listener, "ctl.sock");
 	listener = -1;
-	snprintf(path, sizeof(path), "%s/ctl.sock", conf.rundir);
-	unlink(path);
 }

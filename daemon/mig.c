@@ -6,13 +6,13 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "engine.h"
 #include "frame.h"
 #include "hold.h"
 #include "ksock.h"
 #include "log.h"
+#include "loop.h"
 #include "mig.h"
 #include "nic.h"
 #include "rings.h"
@@ -36,14 +36,6 @@ struct move {
 	enum toe_why why;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static unsigned int order_for(uint32_t bytes)
 {
 	unsigned int order = 0;
@@ -55,10 +47,10 @@ static unsigned int order_for(uint32_t bytes)
 
 static void count_hold(struct move *m)
 {
-	uint64_t us = (now_ns() - m->hold_start) / 1000;
+	uint64_t us = (loop_clock_ns() - m->hold_start) / 1000;
 	unsigned int b = 0;
 
-	m->c->hold_ns = now_ns() - m->hold_start;
+	m->c->hold_ns = loop_clock_ns() - m->hold_start;
 	while (b < 23 && us >> b)
 		b++;
 	conn_moves.hold_hist[b]++;
@@ -172,10 +164,10 @@ static void sonode_set(struct move *m, enum toe_path path)
  * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
 static int wait_users(struct toe_sonode *s)
 {
-	uint64_t end = now_ns() + CLAIM_WAIT_NS;
+	uint64_t end = loop_clock_ns() + CLAIM_WAIT_NS;
 
 	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST)) {
-		if (now_ns() > end)
+		if (loop_clock_ns() > end)
 			return -EBUSY;
 		sched_yield();
 	}
@@ -268,7 +260,7 @@ static int prepare(struct move *m)
 static int settle(struct move *m)
 {
 	const struct hw_conn *e = &m->cmd.conn;
-	uint64_t end = now_ns() + SETTLE_WAIT_NS;
+	uint64_t end = loop_clock_ns() + SETTLE_WAIT_NS;
 	struct ksock_progress p;
 	bool hole, late;
 	int err;
@@ -279,7 +271,7 @@ static int settle(struct move *m)
 			return err;
 		hole = (int32_t)(e->rcv_base + p.received - e->seen_end) < 0;
 		late = (int32_t)(e->snd_base + p.acked - e->seen_ack) < 0;
-		if ((!hole && !late) || now_ns() > end)
+		if ((!hole && !late) || loop_clock_ns() > end)
 			break;
 		sched_yield();
 	}
@@ -525,7 +517,7 @@ int mig_offload(struct conn *c, enum toe_why *why)
 		goto out;
 	}
 	m.why = TOE_WHY_ERROR;
-	m.hold_start = now_ns();
+	m.hold_start = loop_clock_ns();
 	err = hold(&m, TOE_HW);
 	if (!err)
 		err = settle(&m);
@@ -673,7 +665,7 @@ int mig_upload(struct conn *c, enum toe_why why)
 
 	if (sonode_claim(m.sonode, TOE_PATH_HW))
 		log_debug("connection %u: SONODE was not on the hardware path", c->hw_connid);
-	m.hold_start = now_ns();
+	m.hold_start = loop_clock_ns();
 	err = hold(&m, TOE_KERNEL);
 	if (err) {
 		log_err("connection %u: no entry to upload from: %s", c->hw_connid, strerror(-err));

@@ -7,11 +7,11 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include "conn.h"
 #include "engine.h"
 #include "frame.h"
 #include "log.h"
+#include "loop.h"
 #include "qp.h"
 #include "rings.h"
 
@@ -26,14 +26,6 @@
 #define MAX_BACKOFF	15		/* then the kernel's limits decide */
 
 static uint64_t watch[WORDS];
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static unsigned int hdr_len(const struct conn *c, const struct min_tcp *min)
 {
@@ -99,7 +91,7 @@ static uint32_t retransmit(struct conn *c, const struct min_tcp *min, uint32_t s
 	if (len > min->snd_mss)
 		len = min->snd_mss;
 	send_bytes(c, min, TOE_OP_RTX, seq, len);
-	c->rtx_at = now_ns();
+	c->rtx_at = loop_clock_ns();
 	return len;
 }
 
@@ -244,7 +236,7 @@ static bool service(struct conn *c, uint64_t now)
 
 void conn_service(void)
 {
-	uint64_t now = now_ns();
+	uint64_t now = loop_clock_ns();
 
 	for (unsigned int w = 0; w < WORDS; w++) {
 		uint64_t bits = watch[w], bit;
