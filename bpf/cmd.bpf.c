@@ -86,8 +86,6 @@ static __always_inline void cmd_to_kernel(struct hw_conn *c)
 	c->hw_connid = 0;
 	c->next = 0;
 	c->qp = 0;
-	c->seen_end = c->min.rcv_nxt;
-	c->seen_ack = c->min.snd_una;
 	PUT(c->state, TOE_KERNEL);
 }
 

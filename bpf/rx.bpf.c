@@ -114,7 +114,7 @@ static __always_inline int rx_state(struct xdp_md *ctx, struct hw_conn *c, struc
 		return rx_hw(ctx, c, f, s);
 	if (c->state == TOE_HOLD && !toe_replay)
 		return rx_hold(ctx, c, s);
-	return toe_replay ? rx_to_kernel(ctx, f, s) : rx_kernel(c, s);
+	return toe_replay ? rx_to_kernel(ctx, c, f, s) : rx_kernel(c, s);
 }
 
 SEC("xdp")

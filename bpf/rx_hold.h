@@ -58,25 +58,32 @@ static __always_inline int rx_upload(struct xdp_md *ctx, struct hw_conn *c, cons
 	return XDP_DROP;
 }
 
+/* How far do frames on their way up reach? */
+static __always_inline void rx_note_reach(struct hw_conn *c, const struct seg *s)
+{
+	__u32 end = s->seq + s->len + !!(s->flags & (TCP_FIN | TCP_SYN));
+
+	if (seq_after(end, c->seen_end))
+		c->seen_end = end;
+	if ((s->flags & TCP_ACK) && seq_after(s->ack, c->seen_ack))
+		c->seen_ack = s->ack;
+}
+
 /* A replayed frame enters the kernel's stack, as one from a wire: what came over
  * veth with a partial checksum needs the whole one now. */
-static __always_inline int rx_to_kernel(struct xdp_md *ctx, struct toe_flow *f, const struct seg *s)
+static __always_inline int rx_to_kernel(struct xdp_md *ctx, struct hw_conn *c, struct toe_flow *f,
+					const struct seg *s)
 {
+	rx_note_reach(c, s);
 	if ((toe_nic_flags & TOE_NIC_PARTIAL_OK) && !s->why)
 		csum_complete(ctx, f, s->l4_off, s->l4_len);
 	return XDP_PASS;
 }
 
-/* KERNEL: how far do frames on their way up reach? */
 static __always_inline int rx_kernel(struct hw_conn *c, const struct seg *s)
 {
-	__u32 end = s->seq + s->len + !!(s->flags & (TCP_FIN | TCP_SYN));
-
 	count(RX_PASS);
-	if (seq_after(end, c->seen_end))
-		c->seen_end = end;
-	if ((s->flags & TCP_ACK) && seq_after(s->ack, c->seen_ack))
-		c->seen_ack = s->ack;
+	rx_note_reach(c, s);
 	return XDP_PASS;
 }
 

@@ -73,14 +73,14 @@ size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payloa
 	const struct min_tcp *min = &e->min;
 	int ts = min->opts & TOE_OPT_TS;
 	uint32_t wnd = min->snd_wnd >> min->snd_wscale;
-	size_t hdr_len = sizeof(struct tcphdr) + (ts ? 12 : 0), tcp_len = hdr_len + len;
+	size_t hdr_len = sizeof(struct tcphdr) + (ts ? 16 : 4), tcp_len = hdr_len + len;
 	struct ethhdr eth = { .h_proto = htons(min->flow.family == AF_INET ? ETH_P_IP : ETH_P_IPV6) };
 	struct tcphdr th = {
 		.source = min->flow.rport, .dest = min->flow.lport,
 		.seq = htonl(seq), .ack_seq = htonl(min->snd_una), .ack = 1,
 		.doff = (uint16_t)(hdr_len / 4), .window = htons(wnd > 65535 ? 65535 : (uint16_t)wnd),
 	};
-	uint32_t opts[3] = { htonl(0x0101080a), htonl(min->ts_recent), 0 };
+	uint32_t opts[4] = { htonl(0x01010101), htonl(0x0101080a), htonl(min->ts_recent), 0 };
 	uint8_t *p = frame + sizeof(eth);
 
 	memcpy(eth.h_dest, e->src_mac, 6);

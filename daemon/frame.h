@@ -7,13 +7,14 @@
 #include <stdint.h>
 #include "toe/hw_conn.h"
 
-#define FRAME_HDR_MAX	(14 + 40 + 32)
+#define FRAME_HDR_MAX	(14 + 40 + 36)
 #define FRAME_DATA_MAX	3200	/* bytes of payload: a live-frames test run takes a page */
 
 /*
  * A segment as the peer of e would send it: payload (may be NULL, len 0) at seq, acknowledging snd_una.
  * Replayed into a rebuilt socket a pure acknowledgement reloads ts_recent, which repair mode cannot set,
- * and data beyond rcv_nxt goes to the out-of-order queue, which it cannot fill. frame has room for
+ * and data beyond rcv_nxt goes to the out-of-order queue, which it cannot fill. Four NOPs make its header
+ * longer than any the socket predicts (RFC 1144 style, tp->pred_flags). frame has room for
  * FRAME_HDR_MAX + len. Returns the frame's length.
  */
 size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payload, size_t len, uint8_t *frame);

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include "ksock.h"
@@ -16,7 +17,6 @@
 #define TCP_REPAIR_OFF_NO_WP -1
 #endif
 #define TCP_STATE_ESTABLISHED 1
-#define KSOCK_WINDOW_MAX ((4 << 20) - 65536)	/* with its rounding less than 4 MiB */
 
 enum { NO_QUEUE, RECV_QUEUE, SEND_QUEUE };
 enum { OPT_MSS = 2, OPT_WSCALE = 3, OPT_SACK = 4, OPT_TIMESTAMP = 8 };	/* option kinds */
@@ -87,6 +87,14 @@ int ksock_progress(int sock, struct ksock_progress *out)
 	return 0;
 }
 
+bool ksock_holds_data(int sock)
+{
+	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(mem);
+
+	return getsockopt(sock, SOL_SOCKET, SO_MEMINFO, mem, &len) || mem[SK_MEMINFO_RMEM_ALLOC];
+}
+
 int ksock_repair_on(int sock)
 {
 	return set_int(sock, IPPROTO_TCP, TCP_REPAIR, 1);
@@ -128,22 +136,27 @@ static int queue_seq(int sock, int queue, uint32_t *seq)
 	return err;
 }
 
-/* With no queue selected a stray call of the application fails instead of entering a queue, so the
- * lengths, read last, tell whether anything got in while a queue was selected. */
-int ksock_read_seqs(int sock, struct ksock_seqs *out)
+/* The send queue is not selected for this: while it is, whatever makes the kernel send (pacing, a completed
+ * frame) marks all that is unsent as sent, tcp_write_xmit(). With no queue selected a stray call of the application
+ * fails instead of entering a queue. */
+int ksock_read_seqs(int sock, uint32_t snd_base, struct ksock_seqs *out)
 {
+	struct ksock_progress p;
 	int err, inq = 0, outq = 0;
 
-	err = queue_seq(sock, SEND_QUEUE, &out->write_seq);
-	if (!err)
-		err = queue_seq(sock, RECV_QUEUE, &out->rcv_nxt);
+	err = queue_seq(sock, RECV_QUEUE, &out->rcv_nxt);
 	if (!err)
 		err = select_queue(sock, NO_QUEUE);
+	if (!err)
+		err = ksock_progress(sock, &p);
 	if (!err && (ioctl(sock, SIOCINQ, &inq) || ioctl(sock, SIOCOUTQ, &outq)))
 		err = -errno;
-	out->snd_una = out->write_seq - (uint32_t)outq;
+	if (err)
+		return err;
+	out->snd_una = snd_base + p.acked;
+	out->write_seq = out->snd_una + (uint32_t)outq;
 	out->copied_seq = out->rcv_nxt - (uint32_t)inq;
-	return err;
+	return 0;
 }
 
 int ksock_rcv_edge(int sock, uint32_t *edge)
@@ -157,9 +170,9 @@ int ksock_rcv_edge(int sock, uint32_t *edge)
 	return 0;
 }
 
-int ksock_clamp_window(int sock)
+int ksock_clamp_window(int sock, uint32_t bytes)
 {
-	return set_int(sock, IPPROTO_TCP, TCP_WINDOW_CLAMP, KSOCK_WINDOW_MAX);
+	return set_int(sock, IPPROTO_TCP, TCP_WINDOW_CLAMP, (int)bytes);
 }
 
 static ssize_t peek(int sock, int queue, struct iovec *iov, int nr_iov)
@@ -181,11 +194,12 @@ ssize_t ksock_peek_rcv(int sock, struct iovec *iov, int nr_iov)
 	return peek(sock, RECV_QUEUE, iov, nr_iov);
 }
 
-ssize_t ksock_peek_snd(int sock, void *buf, size_t size)
+ssize_t ksock_peek_snd(int sock, void *buf, size_t size, uint32_t *write_seq)
 {
 	struct iovec iov = { buf, size };
+	int err = queue_seq(sock, SEND_QUEUE, write_seq);
 
-	return peek(sock, SEND_QUEUE, &iov, 1);
+	return err ? err : peek(sock, SEND_QUEUE, &iov, 1);
 }
 
 struct names {
@@ -277,11 +291,14 @@ static int restore_timestamp(int sock, const struct min_tcp *min)
 	return set_int(sock, IPPROTO_TCP, TCP_TIMESTAMP, (int)((ts + 1) & ~1U));
 }
 
+/* The connect in repair mode left the kernel's header prediction at "peer's window 0": the first segment that
+ * says just that would be taken for one without news, and the socket would send into a closed window. A window one
+ * off, and an older SND.WL1, make the acknowledgement that is replayed next (frame_from_peer()) put both right. */
 static int restore_window(int sock, const struct min_tcp *min)
 {
 	struct tcp_repair_window win = {
-		.snd_wl1 = min->snd_wl1,
-		.snd_wnd = min->snd_wnd,
+		.snd_wl1 = min->snd_wl1 - 1,
+		.snd_wnd = min->snd_wnd ? min->snd_wnd - 1 : 1,
 		.max_window = min->snd_max_wnd > min->snd_wnd ? min->snd_max_wnd : min->snd_wnd,
 		.rcv_wnd = min->rcv_adv - min->last_ack,
 		.rcv_wup = min->last_ack,
@@ -379,7 +396,8 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 	if (err)
 		return err;
 	set_int(sock, IPPROTO_TCP, TCP_MAXSEG, 0);
-	ksock_clamp_window(sock);
+	if (im->window)		/* autotuning goes on from here and moves the clamp */
+		ksock_clamp_window(sock, im->window);
 	if (im->sk_flags & TOE_SK_REUSEADDR)
 		set_int(sock, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (im->sk_flags & TOE_SK_KEEPALIVE)

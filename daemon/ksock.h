@@ -9,13 +9,14 @@
 #ifndef KSOCK_H
 #define KSOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "toe/hw_conn.h"
 #include "toe/maps.h"
 
-struct ksock_seqs {		/* read in repair mode */
+struct ksock_seqs {		/* of a deaf socket in repair mode */
 	uint32_t snd_una;
 	uint32_t write_seq;
 	uint32_t rcv_nxt;
@@ -38,21 +39,26 @@ struct ksock_progress {		/* low 32 bits of the kernel's counts of bytes, in one 
 /* Works in and out of repair mode; also lets the socket take what waits in its backlog. */
 int ksock_progress(int sock, struct ksock_progress *out);
 
+/* Received bytes wait in the socket, in order or not. */
+bool ksock_holds_data(int sock);
+
 int ksock_repair_on(int sock);
 int ksock_repair_off(int sock);		/* sends nothing */
 int ksock_deafen(int sock);
 int ksock_hear(int sock);
 
-int ksock_read_seqs(int sock, struct ksock_seqs *out);
+/* snd_base: hw_conn.snd_base, of the shadow entry. */
+int ksock_read_seqs(int sock, uint32_t snd_base, struct ksock_seqs *out);
 /* Right edge of the advertised window and the last acknowledgement sent. */
 int ksock_rcv_edge(int sock, uint32_t *edge);
 
 /* Let the advertised window shrink to what a ring can hold, as data arrives: it is never taken back. */
-int ksock_clamp_window(int sock);
+int ksock_clamp_window(int sock, uint32_t bytes);
 
-/* Copy the whole receive queue / send queue out, in repair mode. Returns bytes or -errno. */
+/* Copy the whole receive queue / send queue out, in repair mode. Returns bytes or -errno. The socket's own
+ * snd_nxt is worth nothing after the second: see ksock_read_seqs() in ksock.c. */
 ssize_t ksock_peek_rcv(int sock, struct iovec *iov, int nr_iov);
-ssize_t ksock_peek_snd(int sock, void *buf, size_t size);
+ssize_t ksock_peek_snd(int sock, void *buf, size_t size, uint32_t *write_seq);
 
 /* Disconnect (the sockops program captures MIN_TCP_T now) and rebuild empty. Repair mode and
  * filter stay on. */
@@ -61,6 +67,7 @@ int ksock_park(int sock, const struct ksock_seqs *seqs);
 struct ksock_image {		/* what a rebuilt socket is to contain */
 	struct min_tcp min;
 	uint8_t sk_flags;
+	uint32_t window;	/* largest that was advertised; 0: unknown */
 	uint32_t rx_read;	/* first unread byte; unread holds [rx_read, rcv_nxt) */
 	struct iovec *unread;
 	int nr_unread;

@@ -19,7 +19,8 @@
 
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
-#define RX_RING_MAX	(4U << 20)
+#define RX_RING_MAX	(TOE_CHUNK_DATA << TOE_MAX_ORDER)
+#define CLAMPED_WINDOW	((4U << 20) - 65536)	/* with its rounding less than 4 MiB */
 #define SND_PEEK_MAX	(8U << 20)
 
 struct move {
@@ -28,10 +29,13 @@ struct move {
 	struct nic_path path;
 	struct toe_cmd cmd;
 	struct ksock_seqs seqs;
+	uint32_t snd_base;		/* of the shadow */
 	struct ksock_progress before;	/* repair mode */
 	uint32_t write_seq;		/* then */
 	uint8_t sk_flags;
 	bool parked;		/* and MIN_TCP_T captured */
+	bool loaded;
+	uint32_t snd_nxt;	/* at the parking: how far was really sent */
 	uint64_t hold_start;
 	enum toe_why why;
 };
@@ -176,22 +180,24 @@ static int wait_users(struct toe_sonode *s)
 
 /* ---- offload ---- */
 
-/* window: what the peer may send until told otherwise, and how much of it has arrived unread. A ring
- * need not hold a window larger than RX_RING_MAX: what does not fit is dropped, as the kernel drops what
- * its buffer cannot hold, and repaired by retransmission. The clamp lets such a window shrink. */
-static int alloc_rings(struct move *m, uint32_t window, uint32_t unread, uint32_t tx_need)
+/* window: what the peer may send until told otherwise and what of it waits unread. The ring holds all of it: a
+ * promise is kept to the byte. A window too large for any ring is clamped, so that it shrinks as data
+ * arrives, and the move is refused for now; before the queues are read its size is a guess. */
+static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool guess)
 {
 	struct conn *c = m->c;
-	uint32_t rx_need = window;
+	uint32_t rx_need = window + (1U << m->cmd.conn.min.rcv_wscale);
 	unsigned int rx, tx = order_for(tx_need);
 	int err;
 
 	if (rx_need > RX_RING_MAX) {
-		ksock_clamp_window(c->sock);
+		if (!guess) {
+			ksock_clamp_window(c->sock, CLAMPED_WINDOW);
+			m->why = TOE_WHY_WINDOW;
+			return -EAGAIN;
+		}
 		rx_need = RX_RING_MAX;
 	}
-	if (rx_need < unread + TOE_CHUNK_DATA)
-		rx_need = unread + TOE_CHUNK_DATA;
 	rx = order_for(rx_need);
 	if (tx > TOE_MAX_ORDER || rx > TOE_MAX_ORDER) {
 		m->why = TOE_WHY_QUEUE;
@@ -242,8 +248,7 @@ static int prepare(struct move *m)
 		m->why = TOE_WHY_MTU;
 		return -EOPNOTSUPP;
 	}
-	err = alloc_rings(m, m->cmd.conn.min.rcv_adv - m->cmd.conn.min.copied_seq +
-			  (1U << m->cmd.conn.min.rcv_wscale), 0, 1);
+	err = alloc_rings(m, m->cmd.conn.min.rcv_adv - m->cmd.conn.min.copied_seq, 1, true);
 	if (err)
 		return err;
 	m->sk_flags = ksock_flags(c->sock);
@@ -275,6 +280,7 @@ static int settle(struct move *m)
 			break;
 		sched_yield();
 	}
+	hole = hole && ksock_holds_data(m->c->sock);	/* else it reached, and was refused */
 	m->why = hole ? TOE_WHY_HOLE : TOE_WHY_ERROR;
 	return hole ? -EAGAIN : 0;
 }
@@ -284,12 +290,13 @@ static int freeze(struct move *m)
 {
 	int err = ksock_deafen(m->c->sock);
 
+	m->snd_base = m->cmd.conn.snd_base;
 	if (!err)
 		err = ksock_progress(m->c->sock, &m->before);
 	if (!err)
 		err = ksock_repair_on(m->c->sock);
 	if (!err)
-		err = ksock_read_seqs(m->c->sock, &m->seqs);
+		err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 	m->write_seq = m->seqs.write_seq;
 	return err;
 }
@@ -315,7 +322,7 @@ static int copy_rcv(struct move *m)
 static int copy_snd(struct move *m)
 {
 	struct iovec iov[RINGS_IOV];
-	uint32_t len = m->seqs.write_seq - m->seqs.snd_una;
+	uint32_t len = m->seqs.write_seq - m->seqs.snd_una, write_seq = m->seqs.write_seq;
 	int nr = rings_iov(m->c->app, m->c->tx, m->seqs.snd_una, len, iov);
 	char *buf, *p;
 	ssize_t n;
@@ -325,7 +332,9 @@ static int copy_snd(struct move *m)
 	buf = malloc(SND_PEEK_MAX);
 	if (!buf)
 		return -ENOMEM;
-	n = ksock_peek_snd(m->c->sock, buf, SND_PEEK_MAX);
+	n = ksock_peek_snd(m->c->sock, buf, SND_PEEK_MAX, &write_seq);
+	if (n >= 0 && write_seq != m->seqs.write_seq)
+		n = -EIO;
 	if (n >= (ssize_t)len) {
 		p = buf + (size_t)n - len;
 		for (int i = 0; i < nr; i++) {
@@ -337,28 +346,33 @@ static int copy_snd(struct move *m)
 	return n < 0 ? (int)n : n >= (ssize_t)len ? 0 : -EIO;
 }
 
-/* Step 7. A thread that slipped in while a queue was selected shows in the lengths: once more. */
+static int copy_once(struct move *m, uint32_t edge)
+{
+	int err = alloc_rings(m, edge - m->seqs.copied_seq, m->seqs.write_seq - m->seqs.snd_una, false);
+
+	if (!err)
+		err = copy_rcv(m);
+	return err ? err : copy_snd(m);
+}
+
+/* Step 7. A thread that slipped in while a queue was selected shows in the lengths; looking at the receive queue
+ * can make the kernel advertise a larger window (tcp_cleanup_rbuf()): once more. */
 static int copy_queues(struct move *m)
 {
 	struct ksock_seqs before;
-	uint32_t edge;
+	uint32_t edge, now = 0;
 	int err, tries = 4;
 
 	do {
 		before = m->seqs;
 		err = ksock_rcv_edge(m->c->sock, &edge);
 		if (!err)
-			err = alloc_rings(m, edge - m->seqs.copied_seq +
-					  (1U << m->cmd.conn.min.rcv_wscale),
-					  m->seqs.rcv_nxt - m->seqs.copied_seq,
-					  m->seqs.write_seq - m->seqs.snd_una);
+			err = copy_once(m, edge);
 		if (!err)
-			err = copy_rcv(m);
+			err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 		if (!err)
-			err = copy_snd(m);
-		if (!err)
-			err = ksock_read_seqs(m->c->sock, &m->seqs);
-	} while (!err && memcmp(&before, &m->seqs, sizeof(before)) && --tries);
+			err = ksock_rcv_edge(m->c->sock, &now);
+	} while (!err && (edge != now || memcmp(&before, &m->seqs, sizeof(before))) && --tries);
 	return err ? err : tries ? 0 : -EBUSY;
 }
 
@@ -367,7 +381,6 @@ static int park(struct move *m)
 {
 	struct min_tcp *min = &m->cmd.conn.min;
 	struct ksock_progress now = m->before;
-	uint32_t nxt;
 	int err, err2;
 
 	ksock_progress(m->c->sock, &now);
@@ -383,11 +396,14 @@ static int park(struct move *m)
 		log_warn("connection %u: parked without its MIN_TCP_T", m->c->hw_connid);
 		return -EIO;
 	}
-	nxt = really_sent(m, &now);
-	if (nxt - min->snd_una < min->snd_nxt - min->snd_una)
-		min->snd_nxt = nxt;
 	m->parked = true;
-	return 0;
+	m->snd_nxt = really_sent(m, &now);
+	if (m->snd_nxt - min->snd_una > min->snd_nxt - min->snd_una)
+		m->snd_nxt = min->snd_nxt;
+	if (min->rcv_adv - min->copied_seq <= rings_size(m->c->rx))
+		return 0;
+	m->why = TOE_WHY_WINDOW;	/* the delayed-ACK timer has run meanwhile */
+	return -EAGAIN;
 }
 
 /* A retransmission timer that each move started anew would never end under moves that come often. */
@@ -416,7 +432,7 @@ static int load(struct move *m)
 {
 	struct hw_conn *e = &m->cmd.conn;
 	struct conn *c = m->c;
-	int ttl = 64, tos = 0;
+	int ttl = 64, tos = 0, err;
 	socklen_t len = sizeof(int);
 
 	if (c->flow.family == AF_INET) {
@@ -446,8 +462,11 @@ static int load(struct move *m)
 	memset(e->cc, 0, sizeof(e->cc));
 	memcpy(e->dst_mac, m->path.dst_mac, 6);
 	memcpy(e->src_mac, m->path.src_mac, 6);
+	e->min.snd_nxt = m->snd_nxt;
 	rings_start(c, e->min.copied_seq, e->min.write_seq);
-	return run_cmd(m, TOE_CMD_LOAD);
+	err = run_cmd(m, TOE_CMD_LOAD);
+	m->loaded = !err;
+	return err;
 }
 
 static void publish(struct move *m)
@@ -464,6 +483,15 @@ static void publish(struct move *m)
 	s->opts = e->min.opts;
 	s->rcv_wscale = e->min.rcv_wscale;
 	sonode_set(m, TOE_PATH_HW);
+}
+
+/* Has the kernel counted bytes as sent that were not, while its send queue was selected? */
+static bool sent_untrue(struct move *m)
+{
+	struct ksock_progress now;
+
+	return m->seqs.write_seq && !ksock_progress(m->c->sock, &now) &&
+	       m->seqs.write_seq - now.notsent != really_sent(m, &now);
 }
 
 /* Before the socket was parked: it goes on as if nothing had been. */
@@ -491,9 +519,12 @@ static int salvage(struct move *m)
 	e->sk_flags = m->sk_flags;
 	if (!m->parked) {
 		e->min.snd_una = m->seqs.snd_una;
-		e->min.snd_nxt = e->min.write_seq = m->seqs.write_seq;
+		m->snd_nxt = e->min.write_seq = m->seqs.write_seq;
 		e->min.rcv_nxt = e->min.last_ack = m->seqs.rcv_nxt;
 		e->min.copied_seq = m->seqs.copied_seq;
+	}
+	if (!m->loaded) {
+		e->min.snd_nxt = m->snd_nxt;
 		rings_start(m->c, m->seqs.copied_seq, m->seqs.write_seq);
 	}
 	return rebuild(m);
@@ -502,7 +533,7 @@ static int salvage(struct move *m)
 int mig_offload(struct conn *c, enum toe_why *why)
 {
 	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd] };
-	int err = prepare(&m);
+	int err = prepare(&m), err2;
 
 	if (!err && sonode_claim(m.sonode, TOE_PATH_KERNEL)) {
 		err = -EBUSY;
@@ -525,18 +556,18 @@ int mig_offload(struct conn *c, enum toe_why *why)
 		err = freeze(&m);
 	if (!err)
 		err = copy_queues(&m);
-	if (err) {
+	if (err && !sent_untrue(&m)) {
 		back_out(&m);
 		goto out;
 	}
-	err = park(&m);
+	err2 = park(&m);
+	err = err ? err : err2;
 	if (!err)
 		err = load(&m);
 	if (!err)
 		err = finish(&m, TOE_HW);
 	if (err) {		/* < 0: failure; 1: a frame for the kernel came meanwhile */
-		int err2 = salvage(&m);
-
+		err2 = salvage(&m);
 		err = err2 ? err2 : err > 0 ? -EAGAIN : err;
 		goto out;
 	}
@@ -570,6 +601,7 @@ static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[
 	if (!c->has_rings)
 		return;
 	im->rx_read = rings_rx_read(c, min);
+	im->window = rings_size(c->rx) - (1U << min->rcv_wscale);
 	filled = rings_tx_filled(c, min->snd_una, min->snd_nxt);
 	im->nr_unread = rings_iov(c->app, c->rx, im->rx_read, min->rcv_nxt - im->rx_read, iov[0]);
 	im->nr_unacked = rings_iov(c->app, c->tx, min->snd_una, min->snd_nxt - min->snd_una, iov[1]);
@@ -605,7 +637,8 @@ static void replay_ooo(struct move *m, struct toe_ival ival)
 	}
 }
 
-/* What a rebuilt socket lacks and only frames can bring: ts_recent and the out-of-order queue. */
+/* What a rebuilt socket lacks and only frames can bring: ts_recent, a header prediction that knows the peer's
+ * window (restore_window() in ksock.c), and the out-of-order queue. */
 static void replay_state(struct move *m)
 {
 	const struct hw_conn *e = &m->cmd.conn;
@@ -613,11 +646,21 @@ static void replay_state(struct move *m)
 
 	if (!nic || nic_enter(nic))
 		return;
-	if (e->min.opts & TOE_OPT_TS)
-		replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
+	replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		replay_ooo(m, e->ooo[i]);
 	nic_leave();
+}
+
+/* For the next offload's step 5. */
+static void note_reach(struct hw_conn *e)
+{
+	e->seen_ack = e->min.snd_una;
+	e->seen_end = e->min.rcv_nxt;
+	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
+		if (e->ooo[i].end - e->min.rcv_nxt < 1U << 31 &&
+		    e->ooo[i].end - e->min.rcv_nxt > e->seen_end - e->min.rcv_nxt)
+			e->seen_end = e->ooo[i].end;
 }
 
 /* In HOLD with next = KERNEL and the entry in cmd: socket, frames, SONODE. */
@@ -637,6 +680,7 @@ static int rebuild(struct move *m)
 	else
 		replay_state(m);
 	stuck_save(c, &m->cmd.conn);
+	note_reach(&m->cmd.conn);
 	m->cmd.conn.nr_ooo = 0;
 	m->cmd.conn.snd_base = im.min.snd_una;	/* the rebuilt socket counts from here */
 	m->cmd.conn.rcv_base = im.rx_read;
