@@ -44,7 +44,7 @@ toed_objs := $(call objs,$(call src,daemon/*.c))
 ctl_objs := $(call objs,$(call src,tools/toectl*.c))
 lib_objs := $(call objs,$(call src,lib/*.c))
 lib_ld_flags := -Wl,--version-script=lib/libtoe.map $(if $(ASAN),,-Wl$(,)-z$(,)defs)
-helpers	:= $(filter-out %_conn,$(call bins,$(call src,tests/helpers/*.c)))
+helpers	:= $(filter-out %_conn %_judge %_path,$(call bins,$(call src,tests/helpers/*.c)))
 unit_lib := $(call bins,$(call src,tests/unit/lib_*.c))
 unit_toed := $(filter-out $(unit_lib),$(call bins,$(call src,tests/unit/*.c)))
 units	:= $(unit_lib) $(unit_toed)
@@ -103,6 +103,7 @@ $(bpf_tests): %: %.o
 	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $< -lcmocka $(bpf_libs)
 $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
+$(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
 $(helpers): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^

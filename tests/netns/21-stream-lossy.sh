@@ -4,7 +4,7 @@
 # move back and forth: every byte is right. (A move starts the retransmission timers anew: with moves faster
 # than the timeout, 200 ms, a lost last segment would never be sent again.)
 #
-#   cli stream client (kernel TCP) -- eth0 ---- lossy 1% ---- eth0 [toed] -- srv stream server (libtoe)
+#   cli stream client (kernel TCP) -- eth0 ---- link, 1% loss ---- eth0 [toed] -- srv stream server (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # IPv6, and IPv4 on an IPv6 socket: flipping streams over a clean and over an impaired link.
 #
-#   cli stream client -- eth0 fd99::1 ---- lossy, then wire ---- fd99::2 eth0 [toed] -- srv stream server (libtoe)
+#   cli stream client -- eth0 fd99::1 ---- link ---- fd99::2 eth0 [toed] -- srv stream server (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdbool.h>
+#include <string.h>
+#include "tests/helpers/link_judge.h"
+#include "tests/helpers/pattern.h"
+
+#define NR_FLOWS	32768U		/* a flow that finds no place takes the place of another */
+#define NR_HOLES	64
+#define MAX_PROBES	16
+
+enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
+
+struct span {
+	uint32_t start, end;
+};
+
+struct side {			/* what one end has shown */
+	bool known, scaled, offered, timed;
+	uint8_t wscale, nr_holes;
+	uint32_t end;			/* its segments reach as far as this */
+	uint32_t ack;			/* highest acknowledgement */
+	uint32_t edge;			/* right edge of the window it offers */
+	uint32_t tsval;
+	struct span holes[NR_HOLES];	/* below end, not come yet */
+};
+
+struct flow {
+	uint64_t key;			/* 0: free */
+	struct side side[2];
+};
+
+struct tcp {			/* a segment */
+	uint64_t key;
+	uint32_t seq, ack, tsval;
+	size_t len;
+	uint16_t window;
+	uint8_t flags, wscale;
+	bool has_ts, has_wscale, csum_ok;
+};
+
+struct judge_counts judged[2];
+static struct flow flows[NR_FLOWS];
+
+static uint32_t be16(const unsigned char *p) { return (uint32_t)p[0] << 8 | p[1]; }
+static uint32_t be32(const unsigned char *p) { return be16(p) << 16 | be16(p + 2); }
+
+static int32_t seq_diff(uint32_t a, uint32_t b) { return (int32_t)(a - b); }
+
+static uint32_t sum16(const unsigned char *p, size_t len, uint32_t sum)
+{
+	for (; len > 1; p += 2, len -= 2)
+		sum += be16(p);
+	if (len)
+		sum += (uint32_t)*p << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* The same for both directions of a connection. */
+static uint64_t flow_key(const unsigned char *addrs, size_t addr_len, const unsigned char *ports, int from)
+{
+	uint64_t end[2] = { 0, 0 };
+
+	for (int i = 0; i < 2; i++) {
+		for (size_t at = 0; at < addr_len; at += 4)
+			end[i] = mix64(end[i] ^ be32(addrs + (size_t)i * addr_len + at));
+		end[i] = mix64(end[i] ^ be16(ports + 2 * i));
+	}
+	return mix64(end[from] + 3 * end[!from]) | 1;
+}
+
+static void read_options(const unsigned char *p, const unsigned char *end, struct tcp *t)
+{
+	while (p < end && *p) {
+		if (*p == 1) {
+			p++;
+			continue;
+		}
+		if (p + 2 > end || p[1] < 2 || p + p[1] > end)
+			return;
+		if (p[0] == 8 && p[1] == 10) {
+			t->has_ts = true;
+			t->tsval = be32(p + 2);
+		} else if (p[0] == 3 && p[1] == 3) {
+			t->has_wscale = true;
+			t->wscale = p[2];
+		}
+		p += p[1];
+	}
+}
+
+static bool read_segment(const unsigned char *data, size_t len, int from, struct tcp *t)
+{
+	const unsigned char *ip = data + 14, *tcp;
+	bool v6 = len > 14 && ip[0] >> 4 == 6;
+	size_t ihl, total, hdr, addr_len = v6 ? 16 : 4;
+	uint32_t sum;
+
+	if (len < 14 + 40 || be16(data + 12) != (v6 ? 0x86dd : 0x0800))
+		return false;
+	ihl = v6 ? 40 : (ip[0] & 15U) * 4;
+	total = v6 ? 40 + be16(ip + 4) : be16(ip + 2);
+	if (ip[v6 ? 6 : 9] != 6 || total < ihl + 20 || 14 + total > len)
+		return false;
+	tcp = ip + ihl;
+	hdr = (tcp[12] >> 4) * 4U;
+	if (hdr < 20 || ihl + hdr > total)
+		return false;
+	sum = sum16(ip + (v6 ? 8 : 12), 2 * addr_len, 6 + (uint32_t)(total - ihl));
+	*t = (struct tcp){ .key = flow_key(ip + (v6 ? 8 : 12), addr_len, tcp, from), .seq = be32(tcp + 4),
+			   .ack = be32(tcp + 8), .len = total - ihl - hdr, .window = (uint16_t)be16(tcp + 14),
+			   .flags = tcp[13] };
+	t->csum_ok = sum16(tcp, total - ihl, sum) == 0xffff && (v6 || sum16(ip, ihl, 0) == 0xffff);
+	read_options(tcp + 20, tcp + hdr, t);
+	return true;
+}
+
+static struct flow *find_flow(const struct tcp *t, int from)
+{
+	struct flow *f = NULL, *first = &flows[mix64(t->key) % NR_FLOWS];
+
+	for (unsigned int i = 0; i < MAX_PROBES; i++) {
+		f = &flows[(mix64(t->key) + i) % NR_FLOWS];
+		if (f->key == t->key || !f->key)
+			break;
+	}
+	if (f->key && f->key != t->key)
+		f = first;
+	if (f->key != t->key || (t->flags & (SYN | ACK)) == SYN) {
+		*f = (struct flow){ .key = t->key };
+		if (!(t->flags & SYN))		/* seen from the middle on: its scales are unknown */
+			return f;
+	}
+	if (t->flags & SYN)
+		f->side[from] = (struct side){ .scaled = true, .wscale = t->has_wscale ? t->wscale : 0 };
+	return f;
+}
+
+/* [start, end) comes: what of it fills holes? */
+static uint32_t fill_holes(struct side *s, uint32_t start, uint32_t end)
+{
+	uint32_t filled = 0;
+
+	for (int i = s->nr_holes - 1; i >= 0; i--) {
+		struct span *h = &s->holes[i], old = *h;
+		uint32_t from = seq_diff(start, old.start) > 0 ? start : old.start;
+		uint32_t to = seq_diff(end, old.end) < 0 ? end : old.end;
+
+		if (seq_diff(to, from) <= 0)
+			continue;
+		filled += to - from;
+		*h = (struct span){ old.start, from };
+		if (from == old.start)
+			*h = (struct span){ to, old.end };
+		else if (to != old.end && s->nr_holes < NR_HOLES)
+			s->holes[s->nr_holes++] = (struct span){ to, old.end };
+		if (h->start == h->end)
+			*h = s->holes[--s->nr_holes];
+	}
+	return filled;
+}
+
+static void judge_seq(struct side *s, const struct tcp *t, struct judge_counts *n)
+{
+	uint32_t end = t->seq + (uint32_t)t->len + !!(t->flags & SYN) + !!(t->flags & FIN), filled;
+	uint32_t old = 0;
+
+	if (!s->known) {
+		s->known = true;
+		s->end = t->seq;
+	}
+	if (seq_diff(t->seq, s->end) > 0) {
+		n->skipped += t->seq - s->end;
+		n->missing += t->seq - s->end;
+		if (s->nr_holes < NR_HOLES)
+			s->holes[s->nr_holes++] = (struct span){ s->end, t->seq };
+		s->end = t->seq;
+	}
+	if (seq_diff(t->seq, s->end) < 0) {
+		old = (seq_diff(end, s->end) < 0 ? end : s->end) - t->seq;
+		filled = fill_holes(s, t->seq, t->seq + old);
+		n->late += filled;
+		n->missing -= filled;
+		n->again += old - filled;
+	}
+	if (seq_diff(end, s->end) > 0)
+		s->end = end;
+	n->bytes += t->len > old ? t->len - old : 0;
+}
+
+/* A segment that an end's own stack reordered carries an older acknowledgement: it says nothing of windows. */
+static void judge_window(struct side *s, const struct tcp *t, struct judge_counts *n)
+{
+	uint32_t edge = t->ack + ((uint32_t)t->window << (t->flags & SYN ? 0 : s->wscale));
+	int32_t back = seq_diff(s->edge, edge);
+
+	if (!(t->flags & ACK) || (s->offered && seq_diff(t->ack, s->ack) < 0))
+		return;
+	n->zero_wnd += !t->window;
+	s->ack = t->ack;
+	if (s->offered && s->scaled && back > 0)
+		*(back >> s->wscale ? &n->shrunk : &n->rounded) += 1;
+	if (!s->offered || back < 0)
+		s->edge = edge;
+	s->offered = true;
+}
+
+static void judge_time(struct side *s, const struct tcp *t, struct judge_counts *n)
+{
+	if (!t->has_ts)
+		return;
+	if (s->timed && seq_diff(t->tsval, s->tsval) < 0)
+		n->ts_back++;
+	else
+		s->tsval = t->tsval;
+	s->timed = true;
+}
+
+void judge_frame(const unsigned char *data, size_t len, int from)
+{
+	struct judge_counts *n = &judged[from];
+	struct side *me, *peer;
+	struct flow *f;
+	uint32_t end;
+	struct tcp t;
+
+	if (!read_segment(data, len, from, &t))
+		return;
+	n->segs++;
+	if (!t.csum_ok) {
+		n->bad_csum++;
+		return;
+	}
+	if (t.flags & RST) {
+		n->resets++;
+		return;
+	}
+	f = find_flow(&t, from);
+	me = &f->side[from];
+	peer = &f->side[!from];
+	end = t.seq + (uint32_t)t.len;
+	if (t.len && peer->offered && peer->scaled && seq_diff(end, peer->edge) > 0)
+		n->beyond += (uint32_t)seq_diff(end, peer->edge) < t.len ? (uint32_t)seq_diff(end, peer->edge) : t.len;
+	if ((t.flags & ACK) && peer->known && seq_diff(t.ack, peer->end) > 0)
+		n->bad_ack++;
+	judge_seq(me, &t, n);
+	judge_window(me, &t, n);
+	judge_time(me, &t, n);
+}
