@@ -112,7 +112,7 @@ $(helpers): %: %.o
 owner	= $$(stat -c %U .)
 build	= $(if $(filter-out 0,$(shell id -u)),,runuser -u "$(owner)" --) $(MAKE) --no-print-directory
 
-.PHONY: all bpf helpers tests setup unit test soak demo install uninstall clean help
+.PHONY: all bpf helpers tests setup unit test soak impaired demo install uninstall clean help
 setup:						## install missing Debian packages (root)
 	tests/setup
 unit: $(units)					## run the unit tests (no root)
@@ -125,6 +125,10 @@ soak:						## the tests again and again for SOAK_MINUTES, 30 (root)
 	tests/setup
 	$(build) all tests
 	tests/run --build "$(B)" --minutes "$(or $(SOAK_MINUTES),30)" netns
+impaired:					## goodput over impaired links, kernel and toed; IMPAIRED=quick (root)
+	tests/setup
+	$(build) all tests
+	TOE_BUILD="$(B)" tests/netns/62-impaired.sh "$(or $(IMPAIRED),table)"
 demo:						## set up, build, show a live move under load (root)
 	tests/setup
 	$(build) all helpers
