@@ -97,7 +97,7 @@ $(unit_lib): %: %.o $(B)/lib.a
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka -ldl
 $(unit_toed): %: %.o $(B)/daemon.a
 	$(call say,LD)
-	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/daemon.a -lcmocka $(toed_libs)
+	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/daemon.a -lcmocka -lm $(toed_libs)
 $(bpf_tests): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $< -lcmocka $(bpf_libs)

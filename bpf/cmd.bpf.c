@@ -6,9 +6,14 @@
  */
 #include "lock.h"
 #include "ring.bpf.h"
+#include "toe/rec.h"
 #include "toe/rtt.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+struct cmd_rtx {
+	struct toe_ival seg[TOE_CMD_RTX];
+};
 
 #define ENOENT	2
 #define EAGAIN	11
@@ -39,13 +44,33 @@ static __always_inline bool ring_valid(struct toe_ring_ref r)
 	return r.order <= TOE_MAX_ORDER && r.chunk + (1U << r.order) <= TOE_SLAB_CHUNKS;
 }
 
+/* Global: the algorithms by themselves. */
+__noinline int cc_start(struct hw_conn *c)
+{
+	struct hw_rec *r = c ? rec_of(c) : NULL;
+
+	if (r)
+		cc_init(c, r);
+	return 0;
+}
+
 /* What the replayed frames and then the live ones start from. */
 static __always_inline void cmd_start(struct hw_conn *c)
 {
 	struct hw_clock *clk = clock_of(c);
 	struct toe_ring_ctl *ctl = ring_ctl(c);
+	struct hw_rec *r = rec_of(c);
 
-	cc_init(c);
+	if (!r)
+		return;
+	__builtin_memset(r, 0, sizeof(*r));
+	c->sacked = 0;
+	c->last_tx_ms = bpf_ktime_get_ns() / 1000000;
+	c->rec = 0;
+	c->ca_state = TOE_CA_OPEN;
+	c->recover = c->min.snd_una;
+	c->dupacks = 0;
+	cc_start(c);
 	c->rtt_start_us = 0;
 	if (c->min.rcv_mss > TOE_MAX_PAYLOAD)
 		c->min.rcv_mss = TOE_MAX_PAYLOAD;
@@ -141,7 +166,57 @@ static __always_inline int cmd_link(struct hw_conn *c, const struct toe_cmd *cmd
 	return 0;
 }
 
-static __always_inline int cmd_rto(struct hw_conn *c, const struct toe_cmd *cmd)
+__noinline int cmd_timeout(struct hw_conn *c, __u32 now_us)
+{
+	struct hw_rec *r = c ? rec_of(c) : NULL;
+
+	if (r)
+		rec_rto(c, r, now_us);
+	return 0;
+}
+
+/* Returns how many segments there are in rtx. */
+__noinline int cmd_lost(struct hw_conn *c, struct cmd_rtx *rtx, __u32 now_us)
+{
+	struct hw_rec *r = c ? rec_of(c) : NULL;
+	__u32 room, seq, n = 0;
+
+	if (!r || !rtx)
+		return 0;
+	room = rec_look(c, r, now_us);
+	seq = c->min.snd_una;
+	for (int i = 0; i < TOE_CMD_RTX && room >= c->min.snd_mss; i++) {
+		__u32 len = sack_next(r, seq, c->min.snd_mss, &seq);
+
+		if (!len)
+			break;
+		rtx->seg[i].start = seq;
+		seq += len;
+		rtx->seg[i].end = seq;
+		room -= len;
+		n++;
+	}
+	return n;
+}
+
+static __always_inline int cmd_next(struct hw_conn *c, struct toe_cmd *cmd)
+{
+	struct hw_clock *clk = clock_of(c);
+	struct toe_ring_ctl *ctl = ring_ctl(c);
+	struct cmd_rtx rtx = {};
+
+	if (c->state != TOE_HW)
+		return -EPERM;
+	if (!clk || !ctl)
+		return -EINVAL;
+	cmd->nr_rtx = cmd_lost(c, &rtx, bpf_ktime_get_ns() / 1000);
+	__builtin_memcpy(cmd->rtx, rtx.seg, sizeof(rtx.seg));
+	publish_snd(c, ctl, clk);
+	publish_path(c, ctl);
+	return 0;
+}
+
+static __always_inline int cmd_rto(struct hw_conn *c, struct toe_cmd *cmd)
 {
 	struct hw_clock *clk = clock_of(c);
 	struct toe_ring_ctl *ctl = ring_ctl(c);
@@ -151,14 +226,12 @@ static __always_inline int cmd_rto(struct hw_conn *c, const struct toe_cmd *cmd)
 	if (!clk || !ctl)
 		return -EINVAL;
 	c->backoff = cmd->conn.backoff;
-	cc_rto(c);
+	cmd_timeout(c, bpf_ktime_get_ns() / 1000);
 	rtt_cancel(c);
-	publish_snd(c, ctl, clk);
-	publish_path(c, ctl);
-	return 0;
+	return cmd_next(c, cmd);
 }
 
-static __always_inline int cmd_do(struct hw_conn *c, const struct toe_cmd *cmd)
+static __always_inline int cmd_do(struct hw_conn *c, struct toe_cmd *cmd)
 {
 	if (cmd->op == TOE_CMD_READ)
 		return 0;
@@ -175,6 +248,8 @@ static __always_inline int cmd_do(struct hw_conn *c, const struct toe_cmd *cmd)
 		return cmd_link(c, cmd);
 	case TOE_CMD_RTO:
 		return cmd_rto(c, cmd);
+	case TOE_CMD_NEXT:
+		return cmd_next(c, cmd);
 	}
 	return -EINVAL;
 }

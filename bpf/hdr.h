@@ -19,7 +19,12 @@ struct hdr {
 	__u32 csum;		/* of the payload, as toe_desc.csum */
 	__u16 len;		/* payload bytes */
 	__u8 flags;
-	__u8 nr_sack;
+	__u8 ect;		/* ECN-capable: RFC 3168 6.1.1 */
+};
+
+struct hdr_sack {		/* blocks, as hdr_sack() collects them */
+	struct toe_ival b[4];
+	__u32 nr;
 };
 
 static __always_inline __u32 hdr_len(const struct hw_conn *c)
@@ -27,20 +32,38 @@ static __always_inline __u32 hdr_len(const struct hw_conn *c)
 	return TOE_HDR_LEN(c->min.flow.family, c->min.opts & TOE_OPT_TS);
 }
 
-/* SACK blocks that an acknowledgement carries now (RFC 2018 section 3). */
-static __always_inline __u8 hdr_nr_sack(const struct hw_conn *c)
+/*
+ * SACK blocks that an acknowledgement carries now: a D-SACK (RFC 2883 section 4), then out-of-order
+ * data, the most recent first (RFC 2018 section 4). The D-SACK is told once. Global: most segments have none.
+ */
+__noinline int hdr_sack(struct hw_conn *c, struct hdr_sack *sack)
 {
-	__u8 n;
+	struct hw_rec *r;
+	__u32 most, n = 0;
 
-	if (!c->nr_ooo || !(c->min.opts & TOE_OPT_SACK))
+	if (!c || !sack)
 		return 0;
-	n = ival_count(c->ooo);
-	return n > 3 && (c->min.opts & TOE_OPT_TS) ? 3 : n;
+	r = rec_of(c);
+	if (!r)
+		return 0;
+	most = c->min.opts & TOE_OPT_TS ? 3 : 4;
+	if (c->rec & TOE_REC_DSACK) {
+		c->rec &= ~TOE_REC_DSACK;
+		sack->b[n++] = r->dsack;
+	}
+	for (int i = 0; i < TOE_NR_OOO && n < most; i++) {
+		struct toe_ival iv = r->ooo[i];
+
+		if (!ival_empty(&iv))
+			sack->b[n++ & 3] = iv;
+	}
+	sack->nr = n;
+	return 0;
 }
 
-static __always_inline __u32 hdr_sack_len(__u8 nr_sack)
+static __always_inline __u32 hdr_sack_len(const struct hdr_sack *sack)
 {
-	return nr_sack ? 4 + 8 * nr_sack : 0;
+	return sack && sack->nr ? 4 + 8 * sack->nr : 0;
 }
 
 /* The window to advertise; opens it as far as the library has read. */
@@ -65,14 +88,14 @@ static __always_inline void *hdr_eth(void *p, void *end, const struct hw_conn *c
 	return eth + 1;
 }
 
-static __always_inline void *hdr_ipv4(void *p, void *end, struct hw_conn *c, __u32 l4_len)
+static __always_inline void *hdr_ipv4(void *p, void *end, struct hw_conn *c, __u32 l4_len, __u8 ect)
 {
 	__u32 *w = p, w0, w1, w2;
 	__u64 sum;
 
 	if (p + sizeof(struct iphdr) > end)
 		return NULL;
-	w0 = bpf_htonl(0x45000000 | (__u32)c->tos << 16 | (sizeof(struct iphdr) + l4_len));
+	w0 = bpf_htonl(0x45000000 | (__u32)(c->tos | ect) << 16 | (sizeof(struct iphdr) + l4_len));
 	w1 = bpf_htonl((__u32)c->ip_id++ << 16 | IP_DF);
 	w2 = bpf_htonl((__u32)c->ttl << 24 | PROTO_TCP << 16);
 	sum = (__u64)w0 + w1 + w2 + c->min.flow.laddr[3] + c->min.flow.raddr[3];
@@ -85,13 +108,14 @@ static __always_inline void *hdr_ipv4(void *p, void *end, struct hw_conn *c, __u
 	return p + sizeof(struct iphdr);
 }
 
-static __always_inline void *hdr_ipv6(void *p, void *end, const struct hw_conn *c, __u32 l4_len)
+static __always_inline void *hdr_ipv6(void *p, void *end, const struct hw_conn *c, __u32 l4_len,
+				      __u8 ect)
 {
 	struct ipv6hdr *ip = p;
 
 	if ((void *)(ip + 1) > end)
 		return NULL;
-	ip->vtcfl = bpf_htonl(0x60000000 | (__u32)c->tos << 20);
+	ip->vtcfl = bpf_htonl(0x60000000 | (__u32)(c->tos | ect) << 20);
 	ip->payload_len = bpf_htons(l4_len);
 	ip->nexthdr = PROTO_TCP;
 	ip->hop_limit = c->ttl;
@@ -100,9 +124,9 @@ static __always_inline void *hdr_ipv6(void *p, void *end, const struct hw_conn *
 	return ip + 1;
 }
 
-/* Timestamps, then SACK blocks, the most recent first. */
+/* Timestamps, then SACK blocks. */
 static __always_inline int hdr_opts(void *p, void *end, const struct hw_conn *c,
-				    const struct hdr *h, __u64 *sum)
+				    const struct hdr *h, const struct hdr_sack *sack, __u64 *sum)
 {
 	__u32 *w = p;
 
@@ -115,29 +139,28 @@ static __always_inline int hdr_opts(void *p, void *end, const struct hw_conn *c,
 		*sum += (__u64)w[0] + w[1] + w[2];
 		w += 3;
 	}
-	if (!h->nr_sack)
+	if (!sack || !sack->nr)
 		return 0;
 	if ((void *)(w + 1) > end)
 		return -1;
-	w[0] = bpf_htonl(0x01010000 | OPT_SACK << 8 | (2 + 8 * h->nr_sack));
+	w[0] = bpf_htonl(0x01010000 | OPT_SACK << 8 | (2 + 8 * sack->nr));
 	*sum += *w++;
-	for (int i = 0, n = 0; i < TOE_NR_OOO && n < h->nr_sack; i++) {
-		if (ival_empty(&c->ooo[i]))
-			continue;
+	for (int i = 0; i < 4 && i < sack->nr; i++) {
 		if ((void *)(w + 2) > end)
 			return -1;
-		w[0] = bpf_htonl(c->ooo[i].start);
-		w[1] = bpf_htonl(c->ooo[i].end);
+		w[0] = bpf_htonl(sack->b[i].start);
+		w[1] = bpf_htonl(sack->b[i].end);
 		*sum += (__u64)w[0] + w[1];
 		w += 2;
-		n++;
 	}
 	return 0;
 }
 
 static __always_inline int hdr_tcp(void *p, void *end, struct hw_conn *c,
-				   const struct toe_ring_ctl *ctl, const struct hdr *h, __u32 l4_len)
+				   const struct toe_ring_ctl *ctl, const struct hdr *h,
+				   const struct hdr_sack *sack, __u32 l4_len)
 {
+	__u8 flags = h->flags | (c->ecn & TOE_ECN_ECHO ? TCP_ECE : 0);
 	__u32 doff = (l4_len - h->len) / 4;
 	struct tcphdr *th = p;
 	__u32 *w = p;
@@ -148,11 +171,11 @@ static __always_inline int hdr_tcp(void *p, void *end, struct hw_conn *c,
 	w[0] = (__u32)c->min.flow.lport | (__u32)c->min.flow.rport << 16;
 	w[1] = bpf_htonl(h->seq);
 	w[2] = bpf_htonl(c->min.rcv_nxt);
-	w[3] = bpf_htonl(doff << 28 | (__u32)h->flags << 16 | hdr_window(c, ctl));
+	w[3] = bpf_htonl(doff << 28 | (__u32)flags << 16 | hdr_window(c, ctl));
 	w[4] = 0;
 	sum = csum_pseudo(&c->min.flow, l4_len) + h->csum;
 	sum += (__u64)w[0] + w[1] + w[2] + w[3];
-	if (hdr_opts(th + 1, end, c, h, &sum))
+	if (hdr_opts(th + 1, end, c, h, sack, &sum))
 		return -1;
 	th->check = ~csum_fold(sum);
 	return 0;
@@ -160,25 +183,32 @@ static __always_inline int hdr_tcp(void *p, void *end, struct hw_conn *c,
 
 /*
  * Write all headers over the beginning of the frame, which is hdr_len() +
- * hdr_sack_len() + h->len bytes long. Moves rcv_adv. -1: the frame is too short.
+ * hdr_sack_len() + h->len bytes long. Moves rcv_adv. sack: NULL or the blocks. -1: the frame is too short.
  */
 static __always_inline int hdr_write(struct xdp_md *ctx, struct hw_conn *c,
-				     const struct toe_ring_ctl *ctl, const struct hdr *h)
+				     const struct toe_ring_ctl *ctl, const struct hdr *h,
+				     const struct hdr_sack *sack)
 {
 	void *p = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 l4_len = sizeof(struct tcphdr) + ((c->min.opts & TOE_OPT_TS) ? 12 : 0) +
-		       hdr_sack_len(h->nr_sack) + h->len;
+		       hdr_sack_len(sack) + h->len;
 
 	p = hdr_eth(p, end, c);
 	if (!p)
 		return -1;
 	if (c->min.flow.family == 2)
-		p = hdr_ipv4(p, end, c, l4_len);
+		p = hdr_ipv4(p, end, c, l4_len, h->ect);
 	else
-		p = hdr_ipv6(p, end, c, l4_len);
+		p = hdr_ipv6(p, end, c, l4_len, h->ect);
 	if (!p)
 		return -1;
-	return hdr_tcp(p, end, c, ctl, h, l4_len);
+	return hdr_tcp(p, end, c, ctl, h, sack, l4_len);
+}
+
+/* RFC 3168 6.1.4: acknowledgements without data are not ECN-capable; RFC 8257 and Linux: with DCTCP they are. */
+static __always_inline __u8 hdr_ect(const struct hw_conn *c)
+{
+	return c->cc_alg == TOE_CC_DCTCP && (c->min.opts & TOE_OPT_ECN) ? ECN_ECT0 : 0;
 }
 
 /* Make the frame `want` bytes long. */
@@ -197,12 +227,15 @@ static __always_inline int hdr_ack(struct xdp_md *ctx, struct hw_conn *c,
 		.seq = seq,
 		.now_ms = now_ms,
 		.flags = TCP_ACK,
-		.nr_sack = hdr_nr_sack(c),
+		.ect = hdr_ect(c),
 	};
+	struct hdr_sack sack = {};
 
-	if (hdr_resize(ctx, hdr_len(c) + hdr_sack_len(h.nr_sack)))
+	if ((c->min.opts & TOE_OPT_SACK) && (c->nr_ooo || (c->rec & TOE_REC_DSACK)))
+		hdr_sack(c, &sack);
+	if (hdr_resize(ctx, hdr_len(c) + hdr_sack_len(&sack)))
 		return -1;
-	return hdr_write(ctx, c, ctl, &h);
+	return hdr_write(ctx, c, ctl, &h, &sack);
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
 #include "toe/hw_conn.h"
+#include "toe/hw_rec.h"
 #include "toe/maps.h"
 #include "toe/ring.h"
 #include "toe/cmd.h"
@@ -49,6 +50,15 @@ struct {
 	__type(value, struct hw_clock);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } hw_clock SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TOE_MAX_CONNS);
+	__type(key, __u32);
+	__type(value, struct hw_rec);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} hw_rec SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

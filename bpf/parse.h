@@ -20,6 +20,7 @@
 
 #define IP_MF		0x2000
 #define IP_OFFSET	0x1fff
+#define ECN_ECT0	2
 #define ECN_CE		3
 
 #define MAX_EXT_HDRS	4
@@ -29,8 +30,7 @@ struct seg {
 	__u32 ack;
 	__u32 tsval;
 	__u32 tsecr;
-	__u32 sack_start;	/* first block, if has_sack */
-	__u32 sack_end;
+	__u16 sack_off;		/* of the first SACK block in the frame, if nr_sack */
 	__u16 l4_off;		/* of the TCP header in the frame */
 	__u16 l4_len;		/* TCP header and payload */
 	__u16 hdr_len;		/* TCP header */
@@ -41,7 +41,7 @@ struct seg {
 	__u8 ecn;
 	__u8 why;		/* enum toe_why: not a plain segment as far as IP goes; 0: plain */
 	__u8 has_ts;
-	__u8 has_sack;
+	__u8 nr_sack;
 };
 
 /* Returns the offset of the TCP header, 0 if there is none to look at. */
@@ -189,10 +189,9 @@ __noinline int parse(struct xdp_md *ctx, struct toe_flow *f, struct seg *s)
 struct opts {
 	__u32 tsval;
 	__u32 tsecr;
-	__u32 sack_start;
-	__u32 sack_end;
 	__u32 has_ts;
-	__u32 has_sack;
+	__u32 sack_off;
+	__u32 nr_sack;
 };
 
 static __always_inline __u32 load_be32(const __u8 *p)
@@ -236,9 +235,8 @@ __noinline int parse_opts(struct xdp_md *ctx, __u32 from, __u32 to, struct opts 
 				o->tsval = load_be32(p + 2);
 				o->tsecr = load_be32(p + 6);
 			} else if (kind == OPT_SACK) {
-				o->has_sack = 1;
-				o->sack_start = load_be32(p + 2);
-				o->sack_end = load_be32(p + 6);
+				o->sack_off = at + 2;
+				o->nr_sack = (len - 2) / 8;
 			}
 		}
 		at += len;
@@ -266,9 +264,8 @@ static __always_inline void seg_options(struct xdp_md *ctx, struct seg *s)
 	s->has_ts = o.has_ts;
 	s->tsval = o.tsval;
 	s->tsecr = o.tsecr;
-	s->has_sack = o.has_sack;
-	s->sack_start = o.sack_start;
-	s->sack_end = o.sack_end;
+	s->sack_off = o.sack_off;
+	s->nr_sack = o.nr_sack;
 }
 
 #endif

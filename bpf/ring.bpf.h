@@ -86,6 +86,13 @@ static __always_inline struct hw_clock *clock_of(const struct hw_conn *c)
 	return bpf_map_lookup_elem(&hw_clock, &id);
 }
 
+static __always_inline struct hw_rec *rec_of(const struct hw_conn *c)
+{
+	__u32 id = c->hw_connid;
+
+	return bpf_map_lookup_elem(&hw_rec, &id);
+}
+
 /* The daemon must look at this connection. Call after what it is to see has
  * been written: the atomic is a full barrier. */
 static __always_inline void mark_dirty(const struct hw_conn *c)

@@ -75,7 +75,9 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	r->clk->last_rx_ms = r->now_ms;
 	count(RX_SEGS);
 	ts_update(c, s);
-	rx_ack(c, s, r);
+	if (c->min.opts & TOE_OPT_ECN)
+		rx_ecn(c, s, r);
+	rx_ack(ctx, c, s, r);
 	rx_data(ctx, c, s, r);
 	return rx_finish(ctx, c, r);
 }

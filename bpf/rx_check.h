@@ -27,11 +27,6 @@ static __always_inline bool rst_in_window(const struct hw_conn *c, const struct 
 	       (seq_after(s->seq, c->min.rcv_nxt) && seq_before(s->seq, c->min.rcv_adv));
 }
 
-static __always_inline bool ecn_signal(const struct hw_conn *c, const struct seg *s)
-{
-	return (c->min.opts & TOE_OPT_ECN) && (s->ecn == ECN_CE || (s->flags & TCP_ECE));
-}
-
 /*
  * What the kernel's code is to handle: enum toe_why, 0 for a plain segment.
  * A FIN or SYN outside the window is none of these: it is answered as any other
@@ -42,7 +37,7 @@ static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct se
 	if (s->why)
 		return s->why;
 	if (!(s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG)))
-		return ecn_signal(c, s) ? TOE_WHY_ECN : 0;
+		return 0;
 	if (s->flags & TCP_RST)
 		return rst_in_window(c, s) ? TOE_WHY_RST : 0;
 	if (!seg_in_window(c, s))

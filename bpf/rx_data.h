@@ -38,14 +38,67 @@ static __always_inline void text_ack_policy(struct hw_conn *c, __u32 len, struct
 		r->ev |= RX_EV_ACK_NOW;
 }
 
+/* rcv_nxt reaches nxt: beyond it over what arrived before. Global: rare. */
+__noinline int text_take(struct hw_conn *c, __u32 nxt)
+{
+	struct hw_rec *r;
+
+	if (!c)
+		return 0;
+	c->min.rcv_nxt = nxt;
+	r = rec_of(c);
+	if (!r)
+		return 0;
+	c->min.rcv_nxt = ival_take(r->ooo, nxt);
+	c->nr_ooo = ival_count(r->ooo);
+	return 0;
+}
+
+/* RFC 2883 section 4: [seq, end) came twice. */
+__noinline int text_dsack(struct hw_conn *c, __u32 seq, __u32 end)
+{
+	struct hw_rec *r;
+
+	if (!c || !(c->min.opts & TOE_OPT_SACK))
+		return 0;
+	r = rec_of(c);
+	if (!r)
+		return 0;
+	r->dsack.start = seq;
+	r->dsack.end = end;
+	c->rec |= TOE_REC_DSACK;
+	return 0;
+}
+
+/* 0, or -1: no interval is free. */
+__noinline int text_keep(struct hw_conn *c, __u32 seq, __u32 end)
+{
+	struct hw_rec *r;
+	int err;
+
+	if (!c)
+		return -1;
+	r = rec_of(c);
+	if (!r)
+		return -1;
+	if ((c->min.opts & TOE_OPT_SACK) && ival_find(r->ooo, seq, end)) {
+		r->dsack.start = seq;
+		r->dsack.end = end;
+		c->rec |= TOE_REC_DSACK;
+	}
+	err = ival_add(r->ooo, seq, end);
+	c->nr_ooo = ival_count(r->ooo);
+	return err;
+}
+
 static __always_inline void text_in_order(struct hw_conn *c, const struct text *t, struct rx *r)
 {
-	c->min.rcv_nxt = t->end;
 	if (c->nr_ooo) {
 		/* RFC 5681 4.2: at once when a gap is filled, in part or whole */
-		c->min.rcv_nxt = ival_take(c->ooo, t->end);
-		c->nr_ooo = ival_count(c->ooo);
+		text_take(c, t->end);
 		r->ev |= RX_EV_ACK_NOW;
+	} else {
+		c->min.rcv_nxt = t->end;
 	}
 	r->ev |= RX_EV_DATA;
 }
@@ -62,12 +115,33 @@ static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, con
 
 static __always_inline void text_out_of_order(struct hw_conn *c, const struct text *t)
 {
-	if (ival_add(c->ooo, t->seq, t->end)) {
+	if (text_keep(c, t->seq, t->end))
 		count(RX_OOO_FULL);
+	else
+		count(RX_OOO);
+}
+
+/*
+ * RFC 3168 6.1.3: CE is echoed until CWR comes, and the sender is to know soon. RFC 8257 3.2: with DCTCP every
+ * acknowledgement tells of its own segments, and a change is told at once. (An acknowledgement put off
+ * before the change, of one segment, is told with it: one frame answers one frame.)
+ */
+static __always_inline void rx_ecn(struct hw_conn *c, const struct seg *s, struct rx *r)
+{
+	__u8 old = c->ecn;
+
+	if (!s->len)
 		return;
+	if (c->cc_alg == TOE_CC_DCTCP) {
+		c->ecn = (old & ~TOE_ECN_ECHO) | (s->ecn == ECN_CE ? TOE_ECN_ECHO : 0);
+	} else {
+		if (s->flags & TCP_CWR)
+			c->ecn &= ~TOE_ECN_ECHO;
+		if (s->ecn == ECN_CE)
+			c->ecn |= TOE_ECN_ECHO;
 	}
-	c->nr_ooo = ival_count(c->ooo);
-	count(RX_OOO);
+	if (c->ecn != old)
+		r->ev |= RX_EV_ACK_DUE | RX_EV_ACK_NOW;
 }
 
 static __always_inline void rx_data(struct xdp_md *ctx, struct hw_conn *c, const struct seg *s,
@@ -78,6 +152,8 @@ static __always_inline void rx_data(struct xdp_md *ctx, struct hw_conn *c, const
 	if (!s->len)
 		return;
 	text_clip(c, s, r, &t);
+	if (seq_before(s->seq, c->min.rcv_nxt))
+		text_dsack(c, s->seq, seq_min(s->seq + s->len, c->min.rcv_nxt));
 	if (seq_geq(t.seq, t.end)) {
 		count(RX_DUP);
 		r->ev |= RX_EV_ACK_DUE | RX_EV_ACK_NOW;

@@ -17,6 +17,8 @@ char LICENSE[] SEC("license") = "GPL";
 #define AF_INET		2
 #define AF_INET6	10
 #define ECN_OK		1	/* tcp_sock.ecn_flags: RFC 3168 */
+#define ECN_QUEUE_CWR	2	/*   CWR is to be sent */
+#define ECN_DEMAND_CWR	4	/*   ECE is sent until CWR comes */
 #define ECN_ACCURATE	16	/*   and AccECN */
 #define INFINITE_SSTHRESH 0x7fffffff
 
@@ -102,9 +104,22 @@ static __always_inline __u8 opts_of(struct tcp_sock *tp)
 		opts |= TOE_OPT_SACK;
 	if (BPF_CORE_READ_BITFIELD(tp, rx_opt.wscale_ok))
 		opts |= TOE_OPT_WSCALE;
-	if (tp->ecn_flags & (ECN_OK | ECN_ACCURATE))
+	if (tp->ecn_flags & ECN_OK)
 		opts |= TOE_OPT_ECN;
+	if (tp->ecn_flags & ECN_ACCURATE)
+		opts |= TOE_OPT_ACCECN;
 	return opts;
+}
+
+static __always_inline __u8 ecn_of(struct tcp_sock *tp)
+{
+	__u8 ecn = 0;
+
+	if (tp->ecn_flags & ECN_DEMAND_CWR)
+		ecn |= TOE_ECN_ECHO;
+	if (tp->ecn_flags & ECN_QUEUE_CWR)
+		ecn |= TOE_ECN_CWR;
+	return ecn;
 }
 
 static __always_inline __u32 segs_to_bytes(__u32 segs, __u32 mss)
@@ -276,8 +291,10 @@ static __always_inline void so_state(struct bpf_sock_ops *ops, __u32 from, __u32
 		if (shadow_kill(c, &f))
 			count(SO_GONE);
 	} else if (c->state == TOE_HOLD && to == BPF_TCP_CLOSE) {
-		if (c->next == TOE_HW)
-			min_capture(&c->min, tp);	/* in HOLD nobody else writes it */
+		if (c->next == TOE_HW) {	/* in HOLD nobody else writes it */
+			min_capture(&c->min, tp);
+			c->ecn = ecn_of(tp);
+		}
 		PUT(c->next, c->next | TOE_NEXT_CLOSED);
 	}
 }

@@ -6,9 +6,12 @@
  */
 #include "hdr.h"
 #include "lock.h"
+#include "toe/rec.h"
 #include "toe/rtt.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+#define TX_IDLE_MS	200	/* no timeout is shorter */
 
 struct tx {			/* a descriptor of a connection in hardware */
 	struct toe_desc d;
@@ -98,9 +101,17 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 		.csum = t->d.csum,
 		.len = t->d.len,
 		.flags = TCP_ACK | (t->d.flags & TOE_DESC_PSH ? TCP_PSH : 0),
+		.ect = hdr_ect(c),
 	};
 
-	return hdr_write(ctx, c, t->ctl, &h);
+	/* RFC 3168 6.1.2, 6.1.5: only what is sent for the first time */
+	if ((c->min.opts & TOE_OPT_ECN) && t->d.op == TOE_OP_DATA) {
+		h.ect = ECN_ECT0;
+		if (c->ecn & TOE_ECN_CWR)
+			h.flags |= TCP_CWR;
+		c->ecn &= ~TOE_ECN_CWR;
+	}
+	return hdr_write(ctx, c, t->ctl, &h, NULL);
 }
 
 /* How far snd_nxt may go: window, cwnd, and what the tx ring can hold. */
@@ -111,10 +122,32 @@ static __always_inline bool tx_fits(const struct hw_conn *c, const struct tx *t)
 	return seq_leq(end, cc_snd_edge(c)) && end - c->min.snd_una <= ring_size(c->tx);
 }
 
+static __always_inline void tx_probe_data(struct hw_conn *c)
+{
+	struct hw_rec *r = rec_of(c);
+
+	if (!r)
+		return;
+	r->tlp_high = c->min.snd_nxt;
+	r->flags &= ~TOE_REC_TLP_RTX;
+	c->rec |= TOE_REC_TLP;
+}
+
+/* Global: the first segment after a pause, and only then. */
+__noinline int tx_idle(struct hw_conn *c, __u32 idle_ms)
+{
+	if (c)
+		cc_idle(c, idle_ms);
+	return 0;
+}
+
 static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
 {
 	bool idle = c->min.snd_nxt == c->min.snd_una;
+	__u32 now_ms = t->now_ns / NS_PER_MS;
 
+	if (idle && now_ms - c->last_tx_ms > TX_IDLE_MS)
+		tx_idle(c, now_ms - c->last_tx_ms);
 	if (t->d.seq != c->min.snd_nxt) {
 		count(TX_STALE);
 		return XDP_DROP;
@@ -126,7 +159,10 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 	if (tx_segment(ctx, c, t))
 		return XDP_DROP;
 	c->min.snd_nxt += t->d.len;
+	c->last_tx_ms = now_ms;
 	cc_sent(c);
+	if (t->priv && (t->d.flags & TOE_DESC_TLP))
+		tx_probe_data(c);
 	rtt_start(c, c->min.snd_nxt, t->now_ns / NS_PER_US);
 	t->clk->tx_segs++;
 	t->clk->tx_bytes += t->d.len;
@@ -140,10 +176,28 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 	return tx_out(c, t);
 }
 
+/* Global: rare. 0, or -1: this has arrived meanwhile, or was sent already. */
+__noinline int tx_again(struct hw_conn *c, struct toe_desc *d, __u64 now_ns)
+{
+	struct hw_rec *r;
+
+	if (!c || !d)
+		return -1;
+	r = rec_of(c);
+	if (!r)
+		return -1;
+	return rec_sent(c, r, d->seq, d->len, d->flags & TOE_DESC_TLP, now_ns / NS_PER_US,
+			now_ns / NS_PER_MS + c->min.ts_off);
+}
+
 static __always_inline int tx_rtx(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
 {
 	if (seq_before(t->d.seq, c->min.snd_una) ||
 	    seq_after(t->d.seq + t->d.len, c->min.snd_nxt)) {
+		count(TX_STALE);
+		return XDP_DROP;
+	}
+	if (tx_again(c, &t->d, t->now_ns)) {
 		count(TX_STALE);
 		return XDP_DROP;
 	}

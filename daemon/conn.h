@@ -28,14 +28,14 @@ struct conn {
 	uint16_t nr_held;		/* taken since this HOLD began */
 	/* timers (timer.c); times CLOCK_MONOTONIC ns */
 	uint32_t una_seen;		/* snd_una when backoff was last reset */
-	uint32_t rtx_next;		/* after a timeout: next byte to send again, up to recover */
-	uint32_t recover;
 	uint64_t rtx_at;		/* last retransmission or probe */
 	/* unacknowledged since (us, low 32 bits; 0: unset), carried across moves, while snd_una stays */
 	uint32_t stuck_us, stuck_una;
 	uint8_t backoff;
 	uint8_t probes;
-	bool in_loss;
+	bool tlp_done;			/* a tail loss probe was sent since snd_una last moved */
+	uint64_t pto_ns;		/* when one is due, as last looked up */
+	uint32_t probe_rx_ms;		/* hw_clock.last_rx_ms at the last window probe */
 	uint64_t unsent_since;		/* bytes wait behind unsent_nxt since then */
 	uint32_t unsent_nxt;
 	UT_hash_handle hh;		/* by cookie */

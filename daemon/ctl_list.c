@@ -9,6 +9,7 @@
 #include "ctl_select.h"
 #include "engine.h"
 #include "nic.h"
+#include "toe/cc.h"
 
 static const char *const whys[] = {
 #define X(sym, text) text,
@@ -150,7 +151,12 @@ static void add_ring(struct json_object *o, const char *key, struct toe_ring_ref
 
 static void add_whole(struct json_object *o, const struct hw_conn *conn)
 {
-	static const char *const ca[] = { "open", "recovery", "loss" };
+	static const char *const ca[] = { "open", "recovery", "loss", "cwr" };
+	static const char *const cc[] = {
+#define X(sym, name, init, acked, lost, rto) [TOE_CC_##sym] = name,
+		CC_ALGS(X)
+#undef X
+	};
 	struct conn *c = conn_by_id(conn->hw_connid);
 
 	add_min_tcp(o, &conn->min);
@@ -167,7 +173,8 @@ static void add_whole(struct json_object *o, const struct hw_conn *conn)
 	ctl_add_int(o, "nr_held", conn->nr_held);
 	ctl_add_int(o, "nr_ooo", conn->nr_ooo);
 	ctl_add_int(o, "dupacks", conn->dupacks);
-	ctl_add_str(o, "ca_state", conn->ca_state < 3 ? ca[conn->ca_state] : "?");
+	ctl_add_str(o, "ca_state", conn->ca_state < 4 ? ca[conn->ca_state] : "?");
+	ctl_add_str(o, "congestion_control", cc[conn->cc_alg < TOE_NR_CC ? conn->cc_alg : 0]);
 	ctl_add_int(o, "backoff", conn->backoff);
 	ctl_add_int(o, "last_hold_us", c ? (int64_t)(c->hold_ns / 1000) : 0);
 }

@@ -173,7 +173,8 @@ static int map_all(struct bpf_object *obj)
 		return err;
 	engine.clock = map_memory(obj, "hw_clock", sizeof(*engine.clock) * TOE_MAX_CONNS);
 	engine.dirty = map_memory(obj, "hw_dirty", TOE_MAX_CONNS / 8);
-	return engine.clock && engine.dirty ? 0 : -ENOMEM;
+	engine.rec = map_memory(obj, "hw_rec", sizeof(*engine.rec) * TOE_MAX_CONNS);
+	return engine.clock && engine.dirty && engine.rec ? 0 : -ENOMEM;
 }
 
 /* ---- start and stop ---- */
@@ -300,6 +301,8 @@ void engine_close(void)
 {
 	if (engine.clock)
 		munmap(engine.clock, sizeof(*engine.clock) * TOE_MAX_CONNS);
+	if (engine.rec)
+		munmap((void *)engine.rec, sizeof(*engine.rec) * TOE_MAX_CONNS);
 	if (engine.dirty)
 		munmap(engine.dirty, TOE_MAX_CONNS / 8);
 	if (sockops_link) {

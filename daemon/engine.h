@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "toe/hw_conn.h"
+#include "toe/hw_rec.h"
 #include "toe/cmd.h"
 #include "toe/maps.h"
 
@@ -14,6 +15,7 @@ struct engine {
 	int cmd_prog;		/* toe_cmd */
 	int tx_prog;		/* toe_tx, attached to every TAP */
 	struct hw_clock *clock;	/* mmap of hw_clock, index HW_CONNID */
+	const struct hw_rec *rec; /* mmap of hw_rec, index HW_CONNID */
 	__u64 *dirty;		/* mmap of hw_dirty, TOE_MAX_CONNS / 64 words */
 };
 extern struct engine engine;

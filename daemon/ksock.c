@@ -73,6 +73,18 @@ uint8_t ksock_flags(int sock)
 	return flags;
 }
 
+uint8_t ksock_cc(int sock, uint8_t opts)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name) - 1;
+
+	if (getsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, name, &len))
+		return TOE_CC_CUBIC;
+	if (!strcmp(name, "dctcp"))	/* which without ECN is Reno in the kernel, too */
+		return opts & TOE_OPT_ECN ? TOE_CC_DCTCP : TOE_CC_RENO;
+	return strcmp(name, "reno") ? TOE_CC_CUBIC : TOE_CC_RENO;
+}
+
 int ksock_progress(int sock, struct ksock_progress *out)
 {
 	struct tcp_info info = { 0 };

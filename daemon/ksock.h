@@ -26,6 +26,9 @@ struct ksock_seqs {		/* of a deaf socket in repair mode */
 /* 0, or -EOPNOTSUPP with the reason. */
 int ksock_eligible(int sock, enum toe_why *why);
 
+/* enum toe_cc that stands for the socket's TCP_CONGESTION. opts: enum toe_opt */
+uint8_t ksock_cc(int sock, uint8_t opts);
+
 /* Bits of enum toe_sk_flag that are set on the socket. */
 uint8_t ksock_flags(int sock);
 

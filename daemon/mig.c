@@ -244,6 +244,10 @@ static int prepare(struct move *m)
 	err = run_cmd(m, TOE_CMD_READ);
 	if (err)
 		return err;
+	if (m->cmd.conn.min.opts & TOE_OPT_ACCECN) {
+		m->why = TOE_WHY_ECN;
+		return -EOPNOTSUPP;
+	}
 	if (m->cmd.conn.min.snd_mss > TOE_MAX_PAYLOAD) {
 		m->why = TOE_WHY_MTU;
 		return -EOPNOTSUPP;
@@ -458,8 +462,7 @@ static int load(struct move *m)
 	e->dupacks = e->ca_state = e->nr_ooo = e->unacked_segs = e->backoff = 0;
 	stuck_restore(c, e);
 	e->rtt_start_us = 0;
-	memset(e->ooo, 0, sizeof(e->ooo));
-	memset(e->cc, 0, sizeof(e->cc));
+	e->cc_alg = ksock_cc(c->sock, e->min.opts);
 	memcpy(e->dst_mac, m->path.dst_mac, 6);
 	memcpy(e->src_mac, m->path.src_mac, 6);
 	e->min.snd_nxt = m->snd_nxt;
@@ -648,7 +651,7 @@ static void replay_state(struct move *m)
 		return;
 	replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
-		replay_ooo(m, e->ooo[i]);
+		replay_ooo(m, engine.rec[m->c->hw_connid].ooo[i]);
 	nic_leave();
 }
 

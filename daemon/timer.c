@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the engines leave to the daemon: retransmission (RFC 6298, RFC 6582), zero-window probes (RFC
- * 9293 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that
+ * What the engines leave to the daemon: the retransmission timer (RFC 6298), the tail loss probe (RFC 8985
+ * section 7), putting payload into the segments that the engines want sent again, zero-window probes (RFC 9293 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that
  * an engine asked for. hw_dirty names the connections to look at; one stays in `watch` while anything
  * about it is pending.
  */
@@ -21,8 +21,11 @@
 #define RTO_MIN_NS	(200 * MS)	/* as Linux's TCP_RTO_MIN, over the smoothed RTT */
 #define RTO_INIT_NS	(1000 * MS)	/* RFC 6298 2.1 */
 #define RTO_MAX_NS	(120000 * MS)
+#define PTO_MIN_NS	(10 * MS)	/* of a tail loss probe: two ticks, as Linux's TCP_TIMEOUT_MIN */
+#define WC_DELACK_NS	(200 * MS)	/* RFC 8985 WCDelAckT */
 #define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
 #define CORK_NS		(200 * MS)	/* Linux's limit for corked and Nagle-held bytes */
+#define MAX_PROBES	8	/* window probes without any answer */
 #define MAX_BACKOFF	15		/* then the kernel's limits decide */
 
 static uint64_t watch[WORDS];
@@ -45,9 +48,10 @@ void conn_send_ack(struct conn *c, const struct min_tcp *min)
 	send_empty(c, min, TOE_OP_ACK);
 }
 
-static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op, uint32_t seq, uint32_t len)
+static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op, uint16_t flags, uint32_t seq,
+		      uint32_t len)
 {
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .flags = TOE_DESC_PSH,
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .flags = TOE_DESC_PSH | flags,
 			      .hw_connid = c->hw_connid, .gen = c->gen, .seq = seq, .len = (uint16_t)len };
 	struct iovec iov[RINGS_IOV] = { 0 };
 	uint8_t buf[TOE_MAX_PAYLOAD];
@@ -81,57 +85,95 @@ static uint64_t rto_ns(const struct conn *c, const struct min_tcp *min)
 	return rto < RTO_MAX_NS ? rto : RTO_MAX_NS;
 }
 
-/* One segment at seq, or what is left before end. Returns its length. */
-static uint32_t retransmit(struct conn *c, const struct min_tcp *min, uint32_t seq, uint32_t end)
+/* What the engine's answer names, and what it names next, as far as a burst may go. */
+static void send_lost(struct conn *c, struct toe_cmd *cmd)
 {
-	uint32_t len = end - seq;
+	for (unsigned int n = 0; cmd->nr_rtx && n < TOE_MAX_BURST; n += TOE_CMD_RTX) {
+		for (unsigned int i = 0; i < cmd->nr_rtx && i < TOE_CMD_RTX; i++) {
+			uint32_t seq = cmd->rtx[i].start;
 
-	if ((int32_t)len <= 0)
-		return 0;
-	if (len > min->snd_mss)
-		len = min->snd_mss;
-	send_bytes(c, min, TOE_OP_RTX, seq, len);
-	c->rtx_at = loop_clock_ns();
-	return len;
+			send_bytes(c, &cmd->conn.min, TOE_OP_RTX, 0, seq, cmd->rtx[i].end - seq);
+			if (seq == cmd->conn.min.snd_una)
+				c->rtx_at = loop_clock_ns();
+		}
+		cmd->op = TOE_CMD_NEXT;
+		if (cmd->nr_rtx < TOE_CMD_RTX || engine_cmd(cmd))
+			break;
+	}
 }
 
-/* The engine saw three duplicate ACKs, or a partial ACK in recovery (RFC 6582 3.2); after a timeout
- * it reports every ACK, and the lost flight is sent again as cwnd allows. */
-static void on_rtx(struct conn *c, const struct min_tcp *min)
+static void on_rtx(struct conn *c)
 {
-	uint32_t edge = min->snd_una + min->cwnd, len;
+	struct toe_cmd cmd = { .op = TOE_CMD_NEXT, .flow = c->flow, .conn.cookie = c->cookie };
 
-	if (!c->in_loss || (int32_t)(c->recover - min->snd_una) <= 0) {
-		c->in_loss = false;
-		retransmit(c, min, min->snd_una, min->snd_nxt);
-		return;
-	}
-	if ((int32_t)(c->rtx_next - min->snd_una) < 0)
-		c->rtx_next = min->snd_una;
-	for (unsigned int n = 0; n < TOE_MAX_BURST && (int32_t)(edge - c->rtx_next) > 0; n++) {
-		len = retransmit(c, min, c->rtx_next, c->recover);
-		if (!len)
-			break;
-		c->rtx_next += len;
-	}
+	if (!engine_cmd(&cmd))
+		send_lost(c, &cmd);
 }
 
 /* RFC 6298 section 5. */
 static bool on_rto(struct conn *c, struct toe_cmd *cmd)
 {
-	const struct min_tcp *min = &cmd->conn.min;
-
 	if (c->backoff >= MAX_BACKOFF)
 		return false;
 	c->backoff++;
 	cmd->op = TOE_CMD_RTO;
 	cmd->conn.backoff = c->backoff;
-	if (engine_cmd(cmd))
-		return true;
-	c->in_loss = true;
-	c->recover = min->snd_nxt;
-	c->rtx_next = min->snd_una + retransmit(c, min, min->snd_una, min->snd_nxt);
+	if (!engine_cmd(cmd))
+		send_lost(c, cmd);
+	c->rtx_at = loop_clock_ns();
 	return true;
+}
+
+/* RFC 8985 section 7.2; never later than the retransmission timer. */
+static uint64_t pto_ns(const struct conn *c, const struct min_tcp *min)
+{
+	uint64_t pto = min->srtt_us ? 2000ULL * min->srtt_us : RTO_INIT_NS, rto = rto_ns(c, min);
+
+	if (min->snd_nxt - min->snd_una <= min->snd_mss)
+		pto += WC_DELACK_NS;
+	return pto < rto ? pto : rto;
+}
+
+/* RFC 8985 section 7.3: new data if there is any that may leave, else the last segment again. */
+static void send_tlp(struct conn *c, const struct min_tcp *min, uint32_t edge)
+{
+	uint32_t filled = rings_tx_filled(c, min->snd_una, min->snd_nxt), len = filled - min->snd_nxt;
+	uint32_t flight = min->snd_nxt - min->snd_una;
+
+	c->tlp_done = true;
+	c->rtx_at = loop_clock_ns();
+	if (len > min->snd_mss)
+		len = min->snd_mss;
+	if (len && (int32_t)(edge - min->snd_nxt - len) >= 0 &&
+	    !send_bytes(c, min, TOE_OP_DATA, TOE_DESC_TLP, min->snd_nxt, len))
+		return;
+	len = flight < min->snd_mss ? flight : min->snd_mss;
+	if (len)
+		send_bytes(c, min, TOE_OP_RTX, TOE_DESC_TLP, min->snd_nxt - len, len);
+}
+
+static bool may_probe(const struct conn *c, const struct hw_conn *e)
+{
+	return !c->tlp_done && !c->backoff && (e->min.opts & TOE_OPT_SACK) && e->ca_state == TOE_CA_OPEN &&
+	       !(e->rec & (TOE_REC_TLP | TOE_REC_BOARD));
+}
+
+/* Bytes are in flight since `from`, when snd_una last moved or something was sent again. False: given up. */
+static bool in_flight(struct conn *c, const struct hw_clock *k, uint64_t from, uint64_t now)
+{
+	bool probe = !c->tlp_done && now - from >= c->pto_ns && now - from >= PTO_MIN_NS;
+	struct toe_cmd cmd;
+
+	if (now <= from || (!probe && now - from < RTO_MIN_NS) || read_entry(c, &cmd))
+		return true;
+	if (may_probe(c, &cmd.conn)) {
+		c->pto_ns = pto_ns(c, &cmd.conn.min);
+		if (now - from >= c->pto_ns)
+			send_tlp(c, &cmd.conn.min, k->snd_edge);
+		return true;
+	}
+	c->tlp_done = true;	/* nothing to ask again before snd_una moves */
+	return now - from < rto_ns(c, &cmd.conn.min) || on_rto(c, &cmd);
 }
 
 /* What the window allows of what the application left in the ring. partial: also a short last segment. */
@@ -144,25 +186,33 @@ static void pump(struct conn *c, const struct min_tcp *min, uint32_t edge, uint3
 
 		if ((int32_t)(seq + len - edge) > 0 || (len < min->snd_mss && !partial))
 			break;
-		if (send_bytes(c, min, TOE_OP_DATA, seq, len))
+		if (send_bytes(c, min, TOE_OP_DATA, 0, seq, len))
 			break;
 		seq += len;
 	}
 }
 
-/* The peer's window is closed, nothing is in flight: ask for it, at growing intervals, for ever. */
-static void persist(struct conn *c, const struct min_tcp *min, uint64_t now)
+/* The peer's window is closed, nothing is in flight: ask for it, at growing intervals, for as long as the
+ * peer answers (RFC 9293 3.8.6.1). False: it does not; the kernel decides what is to be done. */
+static bool persist(struct conn *c, const struct hw_clock *k, const struct min_tcp *min, uint64_t now)
 {
 	if (!c->rtx_at)
 		c->rtx_at = now;
 	if (now - c->rtx_at < rto_ns(c, min))
-		return;
+		return true;
+	if (k->last_rx_ms != c->probe_rx_ms)
+		c->probes = 0;
+	else if (++c->probes >= MAX_PROBES)
+		return false;
+	c->probe_rx_ms = k->last_rx_ms;
 	send_empty(c, min, TOE_OP_PROBE);
 	c->rtx_at = now;
 	if (c->backoff < MAX_BACKOFF)
 		c->backoff++;
+	return true;
 }
 
+/* False: given up. */
 static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t filled, uint64_t now)
 {
 	struct toe_cmd cmd;
@@ -177,11 +227,10 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 	if (idle < PUMP_NS)
 		return true;
 	if (read_entry(c, &cmd))
-		return false;
+		return true;
 	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
-		persist(c, min, now);
-	else
-		pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt || idle >= CORK_NS);
+		return persist(c, k, min, now);
+	pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt || idle >= CORK_NS);
 	return true;
 }
 
@@ -199,6 +248,7 @@ static bool service(struct conn *c, uint64_t now)
 		c->backoff = 0;
 		c->rtx_at = 0;
 		c->stuck_us = 0;
+		c->tlp_done = false;
 	}
 	if (flags & TOE_CLK_UPLOAD) {
 		enum toe_why why = read_entry(c, &cmd) ? TOE_WHY_ERROR : cmd.conn.why;
@@ -207,31 +257,33 @@ static bool service(struct conn *c, uint64_t now)
 		conn_upload(c->cookie, why);
 		return false;
 	}
-	if ((flags & TOE_CLK_RTX) && !read_entry(c, &cmd))
-		on_rtx(c, &cmd.conn.min);
+	if ((flags & TOE_CLK_RTX) || engine.rec[c->hw_connid].open)
+		on_rtx(c);
 	if (rtx_since && k->snd_una != k->snd_nxt) {
 		uint64_t from = c->rtx_at > rtx_since ? c->rtx_at : rtx_since;
 
 		if (c->stuck_us && !c->rtx_at)
 			from = now - 1000ULL * (uint32_t)((uint32_t)(now / 1000) - c->stuck_us);
 		pending = true;
-		if (now > from && now - from >= RTO_MIN_NS && !read_entry(c, &cmd) &&
-		    now - from >= rto_ns(c, &cmd.conn.min) && !on_rto(c, &cmd)) {
-			conn_upload(c->cookie, TOE_WHY_TIMEOUT);
-			return false;
-		}
+		if (!in_flight(c, k, from, now))
+			goto give_up;
 	}
 	filled = rings_tx_filled(c, k->snd_una, k->snd_nxt);
-	if (filled != k->snd_nxt)
-		pending |= unsent_work(c, k, filled, now);
-	else
+	if (filled == k->snd_nxt)
 		c->unsent_since = 0;
+	else if (unsent_work(c, k, filled, now))
+		pending = true;
+	else
+		goto give_up;
 	if (ack_since) {
 		pending = true;
 		if (now > ack_since && now - ack_since >= DELACK_NS && !read_entry(c, &cmd))
 			send_empty(c, &cmd.conn.min, TOE_OP_ACK);
 	}
 	return pending;
+give_up:
+	conn_upload(c->cookie, TOE_WHY_TIMEOUT);
+	return false;
 }
 
 void conn_service(void)

@@ -1,55 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Congestion control: NewReno in bytes (RFC 5681, RFC 6582) with appropriate
- * byte counting (RFC 3465, L = 2) and limited transmit (RFC 3042). Pure; the
- * caller holds the entry. Fields: min.cwnd, min.ssthresh, ca_state, recover,
- * dupacks, cc[]. Another algorithm replaces cc_grow() and cc_flight_loss().
+ * Congestion control: what every algorithm shares, and the table of algorithms. Windows in bytes, appropriate
+ * byte counting (RFC 3465). Pure; the caller holds the entry. Which segments are lost is
+ * decided in toe/rec.h, which calls what stands at the end here.
  */
 #ifndef TOE_CC_H
 #define TOE_CC_H
 
-#include "toe/hw_conn.h"
+#include "toe/hw_rec.h"
 #include "toe/seq.h"
 
 #define CC_MAX_CWND	(1U << 30)
-#define CC_DUPACKS	3	/* RFC 5681 section 3.2 */
+#define CC_INITIAL	10U	/* segments, RFC 6928 */
+#define CC_INFINITE	0x7fffffffU	/* ssthresh not yet set: at least this */
 
-/* cc[]: what was sent before this sequence number was held back by cwnd */
+/* hw_conn.cc[]: what was sent before this sequence number was held back by cwnd */
 #define CC_LIMITED	0
-/*       bytes acknowledged since cwnd last grew, congestion avoidance */
+/*       bytes acknowledged since cwnd last grew, congestion avoidance of RFC 5681 */
 #define CC_ACKED	1
+/*       from here on the algorithm's own */
+#define CC_OWN		2
 
 TOE_PURE __u32 cc_flight(const struct hw_conn *c)
 {
 	return c->min.snd_nxt - c->min.snd_una;
 }
 
-/* Before the first segment: the entry's cwnd and ssthresh are kept. */
-TOE_PURE void cc_init(struct hw_conn *c)
-{
-	c->cc[CC_LIMITED] = c->min.snd_una;
-	c->cc[CC_ACKED] = 0;
-	c->recover = c->min.snd_una;
-	c->ca_state = TOE_CA_OPEN;
-	c->dupacks = 0;
-	if (c->min.cwnd < c->min.snd_mss)
-		c->min.cwnd = c->min.snd_mss;
-}
-
-/* Bytes that may be in flight: cwnd, and RFC 3042 on the first two duplicates. */
-TOE_PURE __u32 cc_window(const struct hw_conn *c)
-{
-	__u32 wnd = c->min.cwnd;
-
-	if (c->ca_state == TOE_CA_OPEN && c->dupacks)
-		wnd += (c->dupacks > 1 ? 2U : 1U) * c->min.snd_mss;
-	return wnd;
-}
-
-/* How far snd_nxt may go, toe_ring_ctl.snd_edge. */
+/* How far snd_nxt may go, toe_ring_ctl.snd_edge. What has left the network (RFC 6675 "pipe", or
+ * duplicate ACKs: RFC 3042, RFC 6582) makes room. */
 TOE_PURE __u32 cc_snd_edge(const struct hw_conn *c)
 {
-	__u32 wnd = cc_window(c);
+	__u32 wnd = c->min.cwnd + c->sacked;
 
 	return c->min.snd_una + (c->min.snd_wnd < wnd ? c->min.snd_wnd : wnd);
 }
@@ -58,120 +39,131 @@ TOE_PURE __u32 cc_snd_edge(const struct hw_conn *c)
  * it grows only for bytes sent while it was what held the sender back. */
 TOE_PURE void cc_sent(struct hw_conn *c)
 {
-	__u32 flight = cc_flight(c);
+	__u32 flight = cc_flight(c) - c->sacked;
 	int slow = c->min.cwnd < c->min.ssthresh;
 
 	if (flight + c->min.snd_mss > c->min.cwnd || (slow && flight >= c->min.cwnd / 2))
 		c->cc[CC_LIMITED] = c->min.snd_nxt;
 }
 
-TOE_PURE void cc_grow(struct hw_conn *c, __u32 acked)
+TOE_PURE int cc_slow(const struct hw_conn *c)
 {
-	__u32 mss = c->min.snd_mss, cwnd = c->min.cwnd;
-
-	if (cwnd >= CC_MAX_CWND)
-		return;
-	if (cwnd < c->min.ssthresh) {
-		c->min.cwnd = cwnd + (acked < 2 * mss ? acked : 2 * mss);
-		return;
-	}
-	c->cc[CC_ACKED] += acked;
-	if (c->cc[CC_ACKED] >= cwnd) {
-		c->cc[CC_ACKED] -= cwnd;
-		if (c->cc[CC_ACKED] > cwnd)
-			c->cc[CC_ACKED] = 0;
-		c->min.cwnd = cwnd + mss;
-	}
+	return c->min.cwnd < c->min.ssthresh;
 }
 
-/* RFC 5681 equation 4 */
-TOE_PURE void cc_flight_loss(struct hw_conn *c)
+/* RFC 3465 2.1, RFC 9406 4.2: at most 8 segments an acknowledgement, 2 after a timeout. */
+TOE_PURE __u32 cc_slow_start(const struct hw_conn *c, __u32 acked)
 {
-	__u32 half = cc_flight(c) / 2, low = 2U * c->min.snd_mss;
+	__u32 most = (c->ca_state == TOE_CA_LOSS ? 2U : 8U) * c->min.snd_mss;
 
-	c->min.ssthresh = half > low ? half : low;
-	c->cc[CC_ACKED] = 0;
+	return acked < most ? acked : most;
 }
 
-/* RFC 6582 3.2 step 3. */
-TOE_PURE int cc_recovering(struct hw_conn *c, __u32 acked)
+TOE_PURE void cc_set(struct hw_conn *c, __u32 cwnd)
 {
-	__u32 mss = c->min.snd_mss, flight = cc_flight(c);
+	__u32 low = c->min.snd_mss;
 
-	if (seq_geq(c->min.snd_una, c->recover)) {	/* full acknowledgement */
-		__u32 room = (flight > mss ? flight : mss) + mss;
-
-		c->min.cwnd = c->min.ssthresh < room ? c->min.ssthresh : room;
-		c->ca_state = TOE_CA_OPEN;
-		return 0;
-	}
-	c->min.cwnd = c->min.cwnd > acked ? c->min.cwnd - acked : 0;
-	if (acked >= mss || c->min.cwnd < mss)
-		c->min.cwnd += mss;
-	return 1;
+	c->min.cwnd = cwnd > CC_MAX_CWND ? CC_MAX_CWND : cwnd < low ? low : cwnd;
 }
+
+TOE_PURE __u32 cc_at_least(__u32 v, __u32 low)
+{
+	return v > low ? v : low;
+}
+
+#include "toe/cc_reno.h"
+#include "toe/cc_cubic.h"
+#include "toe/cc_dctcp.h"
 
 /*
- * snd_una has moved by acked bytes. Returns nonzero if the segment that is now
- * at snd_una is to be sent again (partial acknowledgement).
+ * The table. X(symbol, name, init, acked, lost, rto)
+ *   name:  of the kernel's algorithm that it stands for; cubic stands for all others too
+ *   init:  before the first segment; the entry's cwnd and ssthresh are kept
+ *   acked: bytes were acknowledged outside of recovery; limited: sent while cwnd held the sender back
+ *   lost:  a segment was lost, or (ecn) the peer echoes a CE mark; returns the new ssthresh, at least 2 segments
+ *   rto:   the same, for a retransmission timeout
  */
-TOE_PURE int cc_acked(struct hw_conn *c, __u32 acked)
-{
-	__u32 old_una = c->min.snd_una - acked;
-	int limited = seq_before(old_una, c->cc[CC_LIMITED]);
-	int again = 0;
+#define CC_ALGS(X) \
+	X(CUBIC, "cubic", cubic_init, cubic_acked, cubic_lost, cubic_lost) \
+	X(RENO, "reno", reno_init, reno_acked, reno_lost, reno_lost) \
+	X(DCTCP, "dctcp", dctcp_init, dctcp_acked, dctcp_lost, dctcp_lost)
 
-	c->dupacks = 0;
-	c->cc[CC_LIMITED] = seq_max(c->cc[CC_LIMITED], c->min.snd_una);
-	if (c->ca_state == TOE_CA_RECOVERY)
-		return cc_recovering(c, acked);
-	if (c->ca_state == TOE_CA_LOSS) {
-		if (seq_geq(c->min.snd_una, c->recover))
-			c->ca_state = TOE_CA_OPEN;
-		else
-			again = 1;
-		limited = 1;
+TOE_PURE void cc_alg_init(struct hw_conn *c, struct hw_rec *r)
+{
+	switch (c->cc_alg) {
+#define X(sym, name, init, acked, lost, rto) case TOE_CC_##sym: init(c, r); break;
+	CC_ALGS(X)
+#undef X
 	}
-	/* kept near snd_una, so that comparisons with it never wrap */
-	if (c->ca_state == TOE_CA_OPEN)
-		c->recover = seq_max(c->recover, c->min.snd_una);
-	if (limited)
-		cc_grow(c, acked);
-	return again;
 }
 
-/*
- * A duplicate acknowledgement (RFC 5681 section 2) arrived. Returns nonzero if
- * the segment at snd_una is to be sent again: fast retransmit.
- */
-TOE_PURE int cc_dup(struct hw_conn *c)
+TOE_PURE void cc_alg_acked(struct hw_conn *c, struct hw_rec *r, const struct cc_ack *a)
 {
-	if (c->dupacks < 255)
-		c->dupacks++;
-	if (c->ca_state == TOE_CA_RECOVERY && c->min.cwnd < CC_MAX_CWND)
-		c->min.cwnd += c->min.snd_mss;
-	if (c->ca_state != TOE_CA_OPEN || c->dupacks != CC_DUPACKS)
-		return 0;
-	/* RFC 6582 3.2 step 1: not for bytes of the last recovery */
-	if (seq_before(c->min.snd_una, c->recover))
-		return 0;
-	cc_flight_loss(c);
-	c->min.cwnd = c->min.ssthresh + CC_DUPACKS * c->min.snd_mss;
-	c->recover = c->min.snd_nxt;
-	c->ca_state = TOE_CA_RECOVERY;
-	return 1;
+	switch (c->cc_alg) {
+#define X(sym, name, init, acked, lost, rto) case TOE_CC_##sym: acked(c, r, a); break;
+	CC_ALGS(X)
+#undef X
+	}
 }
 
-/* The retransmission timer expired: RFC 5681 section 3.1, RFC 6582 3.2 step 4. */
-TOE_PURE void cc_rto(struct hw_conn *c)
+TOE_PURE __u32 cc_alg_lost(struct hw_conn *c, struct hw_rec *r, __u8 ecn)
 {
-	/* a second timeout of the same bytes does not halve again */
-	if (c->ca_state != TOE_CA_LOSS || c->min.ssthresh == ~0U)
-		cc_flight_loss(c);
-	c->min.cwnd = c->min.snd_mss;
-	c->recover = c->min.snd_nxt;
-	c->ca_state = TOE_CA_LOSS;
-	c->dupacks = 0;
+	switch (c->cc_alg) {
+#define X(sym, name, init, acked, lost, rto) case TOE_CC_##sym: return lost(c, r, ecn);
+	CC_ALGS(X)
+#undef X
+	}
+	return 2U * c->min.snd_mss;
+}
+
+TOE_PURE __u32 cc_alg_rto(struct hw_conn *c, struct hw_rec *r)
+{
+	switch (c->cc_alg) {
+#define X(sym, name, init, acked, lost, rto) case TOE_CC_##sym: return rto(c, r, 0);
+	CC_ALGS(X)
+#undef X
+	}
+	return 2U * c->min.snd_mss;
+}
+
+/* Before the first segment. */
+TOE_PURE void cc_init(struct hw_conn *c, struct hw_rec *r)
+{
+	for (int i = 0; i < 10; i++)
+		c->cc[i] = 0;
+	c->cc[CC_LIMITED] = c->min.snd_una;
+	if (c->cc_alg >= TOE_NR_CC)
+		c->cc_alg = TOE_CC_CUBIC;
+	if (c->min.cwnd < c->min.snd_mss)
+		c->min.cwnd = c->min.snd_mss;
+	cc_alg_init(c, r);
+}
+
+/* The last `acked` bytes before snd_una: were they held back by cwnd? A mark beyond snd_nxt is an old
+ * one, from before sequence numbers wrapped. */
+TOE_PURE int cc_limited(const struct hw_conn *c, __u32 acked)
+{
+	return seq_before(c->min.snd_una - acked, c->cc[CC_LIMITED]) &&
+	       seq_leq(c->cc[CC_LIMITED], c->min.snd_nxt);
+}
+
+/* RFC 5681 4.1, as Linux's tcp_cwnd_restart(): idle for longer than a timeout, cwnd halves for each of them,
+ * not below the initial window. */
+TOE_PURE void cc_idle(struct hw_conn *c, __u32 idle_ms)
+{
+	__u32 rto_ms = (c->min.srtt_us + cc_at_least(4 * c->min.rttvar_us, 200000)) / 1000;
+	__u32 cwnd = c->min.cwnd, low = CC_INITIAL * c->min.snd_mss;
+
+	if (idle_ms <= rto_ms || cwnd <= low)
+		return;
+	c->min.ssthresh = cc_at_least(c->min.ssthresh, cwnd / 4 * 3);
+	for (int i = 0; i < 30 && idle_ms > rto_ms && cwnd > low; i++) {
+		cwnd /= 2;
+		idle_ms -= rto_ms;
+	}
+	c->min.cwnd = cc_at_least(cwnd, low);
+	if (c->cc_alg == TOE_CC_CUBIC)
+		c->cc[CUBIC_EPOCH] = 0;	/* RFC 9438 5.8: time in which nothing was sent does not count */
 }
 
 #endif

@@ -24,23 +24,28 @@ enum toe_cmd_op {
 	TOE_CMD_FINISH = 3,
 	/* HW: dst_mac, src_mac, nic, ttl, tos from conn. */
 	TOE_CMD_LINK = 4,
-	/* HW: retransmission timeout (RFC 6298 5.5, RFC 5681 eq. 4): ssthresh =
-	 * max(flight / 2, 2 mss), cwnd = 1 mss, recover = snd_nxt, CA_LOSS,
-	 * backoff from conn. Republishes. */
+	/* HW: retransmission timeout (RFC 6298 5.5, toe/rec.h rec_rto()): all that is not
+	 * SACKed is lost, cwnd = 1 segment, backoff from conn. Republishes. Answers as NEXT. */
 	TOE_CMD_RTO = 5,
 	/* any: nothing changes, returns the entry read under its lock. */
 	TOE_CMD_READ = 6,
+	/* HW: find what is lost by now (RFC 6675 NextSeg(), RFC 8985): nr_rtx segments to be sent
+	 * again now, in rtx. */
+	TOE_CMD_NEXT = 7,
 };
+
+#define TOE_CMD_RTX	8
 
 struct toe_cmd {
 	__u32 op;		/* enum toe_cmd_op */
 	__u8 next;		/* HOLD: enum toe_state */
 	__u8 why;		/* HOLD: recorded in conn.why */
-	__u16 pad;
+	__u16 nr_rtx;
 	struct toe_flow flow;
 	struct hw_conn conn;
+	struct toe_ival rtx[TOE_CMD_RTX];
 };
-_Static_assert(sizeof(struct toe_cmd) == 304, "toe_cmd");
+_Static_assert(sizeof(struct toe_cmd) == 368, "toe_cmd");
 
 /* A record of the hold ring (BPF ring buffer "hold"), always this size. */
 struct toe_held {

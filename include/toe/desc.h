@@ -24,12 +24,14 @@ enum toe_op {
 	TOE_OP_ACK = 2,		/* acknowledge what is in the rx ring, advertise the window */
 	TOE_OP_BIND = 3,	/* ring this TAP for the connection from now on; nothing is sent */
 	/* from here on: accepted from the daemon's queue pair only */
-	TOE_OP_RTX = 4,		/* bytes in [snd_una, snd_nxt) once more */
+	TOE_OP_RTX = 4,		/* bytes in [snd_una, snd_nxt) once more: as TOE_CMD_NEXT names them, or
+				   with TOE_DESC_TLP any */
 	TOE_OP_PROBE = 5,	/* empty segment at snd_una - 1 (window probe, keepalive) */
 	TOE_OP_RING = 6,	/* doorbell of queue pair hw_connid */
 };
 
 #define TOE_DESC_PSH		1	/* flags: set PSH */
+#define TOE_DESC_TLP		2	/* RTX, DATA: a tail loss probe; the daemon's queue pair only */
 
 struct toe_desc {
 	__u32 magic;

@@ -35,6 +35,7 @@ enum toe_opt {			/* min_tcp.opts, negotiated in the handshake */
 	TOE_OPT_SACK = 2,	/* RFC 2018 */
 	TOE_OPT_WSCALE = 4,	/* RFC 7323 window scale */
 	TOE_OPT_ECN = 8,	/* RFC 3168 */
+	TOE_OPT_ACCECN = 16,	/* AccECN: such a connection stays with the kernel */
 };
 
 /* MIN_TCP_T: the minimum needed to take a connection over. Host byte order,
@@ -82,6 +83,25 @@ enum toe_ca {			/* hw_conn.ca_state, RFC 6582 */
 	TOE_CA_OPEN = 0,
 	TOE_CA_RECOVERY = 1,	/* fast recovery until snd_una reaches recover */
 	TOE_CA_LOSS = 2,	/* after a retransmission timeout, the same */
+	TOE_CA_CWR = 3,		/* cwnd was reduced for an ECN echo, the same */
+};
+
+enum toe_cc {			/* hw_conn.cc_alg; toe/cc.h */
+	TOE_CC_CUBIC = 0,
+	TOE_CC_RENO = 1,
+	TOE_CC_DCTCP = 2,
+	TOE_NR_CC
+};
+
+enum toe_ecn {			/* hw_conn.ecn, RFC 3168 6.1 */
+	TOE_ECN_ECHO = 1,	/* CE was seen: ECE on every acknowledgement until CWR arrives */
+	TOE_ECN_CWR = 2,	/* the next new data carries CWR */
+};
+
+enum toe_rec_hot {		/* hw_conn.rec: why an acknowledgement is to look at hw_rec */
+	TOE_REC_BOARD = 1,	/* there are holes or SACKed bytes */
+	TOE_REC_DSACK = 2,	/* a duplicate is to be reported */
+	TOE_REC_TLP = 4,	/* a tail loss probe is out */
 };
 
 enum toe_sk_flag {		/* what parking hides and an upload puts back */
@@ -124,9 +144,18 @@ struct hw_conn {
 	__u8 tos;		/* IPv4 TOS or IPv6 traffic class, without ECN bits */
 	__u8 ttl;		/* IPv4 TTL or IPv6 hop limit */
 	__u16 ip_id;
-	/* KERNEL: how far frames seen on the way up reach, for the quiescence check */
-	__u32 seen_end;
-	__u32 seen_ack;
+	union {
+		/* KERNEL: how far frames seen on the way up reach, for the quiescence check */
+		struct {
+			__u32 seen_end;
+			__u32 seen_ack;
+		};
+		struct {
+			__u32 sacked;	/* bytes in (snd_una, snd_nxt) that have left the network: SACKed,
+					   or as many as duplicate ACKs tell of */
+			__u32 last_tx_ms; /* data was last sent */
+		};
+	};
 	__u16 nr_held;		/* HOLD: frames put in the hold ring */
 	__u8 dupacks;
 	__u8 ca_state;		/* enum toe_ca */
@@ -134,20 +163,24 @@ struct hw_conn {
 	/* KERNEL: the next two keep snd_una and since when it has not moved, for the next offload */
 	__u32 rtt_seq;		/* Karn: segment being timed when there are no timestamps */
 	__u32 rtt_start_us;	/*   low 32 bits of CLOCK_MONOTONIC, us; 0: none */
-	__u8 nr_ooo;
+	__u8 nr_ooo;		/* intervals in hw_rec.ooo */
 	__u8 unacked_segs;	/* full segments received since the last ACK left */
 	__u8 backoff;		/* daemon: RTO exponent */
 	__u8 sk_flags;		/* daemon: enum toe_sk_flag */
 	union {
-		struct toe_ival ooo[TOE_NR_OOO]; /* ooo[0]: the most recent, RFC 2018 section 4 */
 		/* KERNEL: snd_una = snd_base + tcpi_bytes_acked, rcv_nxt = rcv_base +
 		 * tcpi_bytes_received: the socket's progress without repair mode */
 		struct {
 			__u32 snd_base;
 			__u32 rcv_base;
 		};
+		__u32 cc[10];	/* congestion control's own, toe/cc.h */
 	};
-	__u32 cc[4];		/* congestion control's own */
+	__u8 cc_alg;		/* enum toe_cc */
+	__u8 ecn;		/* enum toe_ecn */
+	__u8 rec;		/* enum toe_rec_hot */
+	__u8 pad;
+	__u32 reserved;
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
 

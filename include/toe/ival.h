@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The set of out-of-order intervals of a connection (hw_conn.ooo). Intervals
+ * The set of out-of-order intervals of a connection (hw_rec.ooo). Intervals
  * are disjoint and do not touch; an empty one (start == end) is a free slot.
  * Among the others, a lower index is the more recent (RFC 2018 section 4).
  * Pure; for BPF and user space.
@@ -27,53 +27,49 @@ TOE_PURE int ival_holds(const struct toe_ival *iv, __u32 s, __u32 e)
 	return !ival_empty(iv) && seq_leq(iv->start, s) && seq_geq(iv->end, e);
 }
 
-/* Slot 0 becomes free: what stands before slot `at`, which is free, moves up. */
-TOE_PURE void ival_shift(struct toe_ival set[TOE_NR_OOO], int at)
-{
-#pragma GCC unroll 4
-	for (int i = TOE_NR_OOO - 1; i > 0; i--)
-		if (i <= at)
-			set[i] = set[i - 1];
-}
-
 /*
  * Add [s, e). 0, or -1 if it meets no interval and no slot is free: then
  * nothing changed. As intervals do not touch each other, what meets the union
- * meets [s, e) itself, so one pass is enough.
+ * meets [s, e) itself, so one pass is enough. A second one makes slot 0 free:
+ * what stands before the first free slot moves up.
  */
 TOE_PURE int ival_add(struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e)
 {
-	__u32 lo = s, hi = e;
-	int at = -1;
+	struct toe_ival carry = { s, e }, next;
+	__u32 room = 0;
 
-#pragma GCC unroll 4
-	for (int i = TOE_NR_OOO - 1; i >= 0; i--) {
+	for (int i = 0; i < TOE_NR_OOO; i++) {
 		struct toe_ival *iv = &set[i];
 
 		if (ival_meets(iv, s, e)) {
-			lo = seq_min(lo, iv->start);
-			hi = seq_max(hi, iv->end);
+			carry.start = seq_min(carry.start, iv->start);
+			carry.end = seq_max(carry.end, iv->end);
 			iv->end = iv->start;
 		}
-		if (ival_empty(iv))
-			at = i;
+		room |= ival_empty(iv);
 	}
-	if (at < 0)
+	if (!room)
 		return -1;
-	ival_shift(set, at);
-	set[0].start = lo;
-	set[0].end = hi;
+	for (int i = 0; i < TOE_NR_OOO; i++) {
+		next = set[i];
+		set[i] = carry;
+		if (ival_empty(&next))
+			break;
+		carry = next;
+	}
 	return 0;
 }
 
 /* rcv_nxt is now nxt: take the intervals it reaches; returns the new rcv_nxt. */
 TOE_PURE __u32 ival_take(struct toe_ival set[TOE_NR_OOO], __u32 nxt)
 {
-#pragma GCC unroll 4
+	__u32 from = nxt;
+
 	for (int i = 0; i < TOE_NR_OOO; i++) {
 		struct toe_ival *iv = &set[i];
 
-		if (ival_empty(iv) || seq_after(iv->start, nxt))
+		/* they do not touch: only one can be reached from nxt, those below it are old */
+		if (ival_empty(iv) || seq_after(iv->start, from))
 			continue;
 		nxt = seq_max(nxt, iv->end);
 		iv->end = iv->start;
@@ -81,11 +77,19 @@ TOE_PURE __u32 ival_take(struct toe_ival set[TOE_NR_OOO], __u32 nxt)
 	return nxt;
 }
 
+/* The one that holds seq, or NULL. */
+TOE_PURE const struct toe_ival *ival_find(const struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e)
+{
+	for (int i = 0; i < TOE_NR_OOO; i++)
+		if (ival_holds(&set[i], s, e))
+			return &set[i];
+	return 0;
+}
+
 TOE_PURE __u8 ival_count(const struct toe_ival set[TOE_NR_OOO])
 {
 	__u8 n = 0;
 
-#pragma GCC unroll 4
 	for (int i = 0; i < TOE_NR_OOO; i++)
 		n += !ival_empty(&set[i]);
 	return n;

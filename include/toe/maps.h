@@ -5,6 +5,7 @@
  * hw_conn_t   hash           struct toe_flow -> struct hw_conn
  * hw_connid   array          HW_CONNID -> struct hw_connid
  * hw_clock    array, mmap    HW_CONNID -> struct hw_clock (daemon only)
+ * hw_rec      array, mmap    HW_CONNID -> struct hw_rec (daemon: reading only)
  * hw_dirty    array, mmap    word -> __u64: bit per HW_CONNID that the daemon's
  *                            timers must look at; set by the engines, never lost
  * slabs       array of maps  slab -> array, mmap, of chunks

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The command program: each command, from each state. */
+#include <time.h>
 #include "tests/bpf/frames.h"
 
 static struct toe_flow flow;
@@ -161,10 +162,107 @@ static void timeout(void **state)
 	assert_int_equal(conn()->ca_state, TOE_CA_LOSS);
 	assert_int_equal(conn()->backoff, 3);
 	assert_int_equal(conn()->min.cwnd, MSS);
-	assert_int_equal(conn()->min.ssthresh, 4 * MSS);
+	assert_int_equal(conn()->min.ssthresh, 7 * MSS);	/* CUBIC, of a cwnd of 10 */
 	assert_int_equal(conn()->recover, SND0 + 8 * MSS);
 	assert_int_equal(env_ctl()->snd_edge, SND0 + MSS);
 	assert_int_equal(env.clock[ENV_ID].snd_edge, SND0 + MSS);
+}
+
+static struct toe_cmd next;
+
+/* What is to be sent again now. */
+static unsigned int ask(__u32 op)
+{
+	next = (struct toe_cmd){ .op = op, .flow = flow, .conn = test_conn() };
+	assert_int_equal(env_cmd(&next), 0);
+	return next.nr_rtx;
+}
+
+static void resend(unsigned int n)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_RTX, .hw_connid = ENV_ID, .gen = ENV_GEN,
+			      .seq = next.rtx[n].start, .len = (__u16)(next.rtx[n].end - next.rtx[n].start) };
+	static __u8 frame[2048];
+	unsigned int len = TOE_HDR_LEN(d.len && v6 ? 10 : 2, 1);
+
+	memcpy(frame, &d, sizeof(d));
+	env_mark();
+	assert_int_equal(run_prog(env.tx->progs.toe_tx, frame, len + d.len, TOE_TAP_IFINDEX + TOE_QP_DAEMON, &out),
+			 XDP_REDIRECT);
+	assert_int_equal(COUNTED(TX_RTX), 1);
+	assert_int_equal(dissect(&out).seq, d.seq);
+	/* again: it is under way */
+	assert_int_equal(run_prog(env.tx->progs.toe_tx, frame, len + d.len, TOE_TAP_IFINDEX + TOE_QP_DAEMON, &out),
+			 XDP_DROP);
+	assert_int_equal(COUNTED(TX_STALE), 1);
+}
+
+static void hear_sack(__u32 ack, __u32 s, __u32 e, __u32 s2, __u32 e2)
+{
+	struct seg g = plain(RCV0, 0);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	g.tsecr = (__u32)(now.tv_sec * 1000 + now.tv_nsec / 1000000) + test_conn().min.ts_off;	/* of what was sent last */
+	g.ack = ack;
+	g.nr_sack = s2 != e2 ? 2 : 1;
+	g.sack[0][0] = s, g.sack[0][1] = e;
+	g.sack[1][0] = s2, g.sack[1][1] = e2;
+	rx(&g);
+}
+
+/* RFC 6675: the holes, and only them, the first first, as the congestion window has room. */
+static void holes(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.min.snd_nxt += 10 * MSS;
+	make_hw(c);
+	assert_int_equal(ask(TOE_CMD_NEXT), 0);
+	hear_sack(SND0, SND0 + 2 * MSS, SND0 + 3 * MSS, 0, 0);
+	assert_int_equal(conn()->sacked, MSS);
+	assert_int_equal(env.clock[ENV_ID].snd_edge, SND0 + 11 * MSS);	/* RFC 3042 */
+	hear_sack(SND0, SND0 + 4 * MSS, SND0 + 8 * MSS, SND0 + 2 * MSS, SND0 + 3 * MSS);
+	assert_int_equal(conn()->ca_state, TOE_CA_RECOVERY);
+	assert_int_equal(env.clock[ENV_ID].flags & TOE_CLK_RTX, TOE_CLK_RTX);
+	assert_int_equal(conn()->min.cwnd, 7 * MSS);
+	assert_int_equal(conn()->sacked, 5 * MSS);
+	/* 10 in flight, 5 SACKed, 3 lost: 2 in the network, 5 more may go */
+	assert_int_equal(ask(TOE_CMD_NEXT), 3);
+	assert_int_equal(next.rtx[0].start, SND0);
+	assert_int_equal(next.rtx[1].start, SND0 + MSS);
+	assert_int_equal(next.rtx[2].start, SND0 + 3 * MSS);
+	assert_int_equal(next.rtx[2].end, SND0 + 4 * MSS);
+	for (unsigned int i = 0; i < 3; i++)
+		resend(i);
+	assert_int_equal(ask(TOE_CMD_NEXT), 0);
+	hear_sack(SND0 + 10 * MSS, SND0 + 3 * MSS, SND0 + 4 * MSS, 0, 0);	/* with a D-SACK */
+	assert_int_equal(conn()->ca_state, TOE_CA_OPEN);
+	assert_int_equal(conn()->sacked, 0);
+	assert_int_equal(conn()->rec, 0);
+}
+
+/* RFC 6675 5.1: what is SACKED is not sent again after a timeout. */
+static void timeout_with_sack(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.min.snd_nxt += 4 * MSS + 10;
+	make_hw(c);
+	hear_sack(SND0, SND0 + MSS, SND0 + 2 * MSS, 0, 0);
+	assert_int_equal(ask(TOE_CMD_RTO), 1);
+	resend(0);
+	assert_int_equal(ask(TOE_CMD_NEXT), 0);		/* cwnd is one segment */
+	hear_sack(SND0 + 2 * MSS, 0, 0, 0, 0);
+	assert_int_equal(conn()->min.cwnd, 3 * MSS);	/* slow start */
+	assert_int_equal(ask(TOE_CMD_NEXT), 3);
+	assert_int_equal(next.rtx[0].start, SND0 + 2 * MSS);
+	assert_int_equal(next.rtx[2].end, SND0 + 4 * MSS + 10);
+	for (unsigned int i = 0; i < 3; i++)
+		resend(i);
+	assert_int_equal(ask(TOE_CMD_NEXT), 0);
 }
 
 static int start(void **state)
@@ -179,7 +277,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(nobody), CASE(other_cookie), CASE(wrong_state), CASE(short_command), CASE(up_and_down),
-		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change), CASE(timeout),
+		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change), CASE(timeout), CASE(holes),
+		CASE(timeout_with_sack),
 	};
 
 	env_open();

@@ -120,9 +120,22 @@ static void window_update(void **state)
 	assert_int_equal(conn()->dupacks, 0);
 }
 
+/* A flight on a connection without SACK, with RFC 5681's windows. */
+static void start_reno(void)
+{
+	struct hw_conn c = test_conn();
+
+	c.min.snd_nxt = SND0 + FLIGHT;
+	c.min.opts &= ~TOE_OPT_SACK;
+	c.cc_alg = TOE_CC_RENO;
+	make_hw(c);
+	env_ctl()->tx_filled = SND0 + FLIGHT;
+}
+
 static void fast_retransmit(void **state)
 {
 	(void)state;
+	start_reno();
 	rx_ack(SND0 + 1000);
 	rx_ack(SND0 + 1000);
 	assert_int_equal(env_ctl()->snd_edge, SND0 + 1000 + conn()->min.cwnd + MSS); /* RFC 3042 */
@@ -133,7 +146,8 @@ static void fast_retransmit(void **state)
 	assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_RTX);
 	assert_int_equal(conn()->ca_state, TOE_CA_RECOVERY);
 	assert_int_equal(conn()->min.ssthresh, 3500);
-	assert_int_equal(conn()->min.cwnd, 3500 + 3 * MSS);
+	assert_int_equal(conn()->min.cwnd, 3500);
+	assert_int_equal(conn()->sacked, 3 * MSS);	/* RFC 6582's inflation */
 	assert_int_equal(COUNTED(RX_FAST_RTX), 1);
 	env.clock[ENV_ID].flags = 0;
 	rx_ack(SND0 + 3000);				/* partial: RFC 6582 */
@@ -141,7 +155,8 @@ static void fast_retransmit(void **state)
 	rx_ack(SND0 + FLIGHT);
 	assert_int_equal(conn()->ca_state, TOE_CA_OPEN);
 	assert_true(conn()->min.cwnd <= 3500);
-	assert_int_equal(COUNTED(RX_FAST_RTX), 1);
+	assert_int_equal(conn()->sacked, 0);
+	assert_int_equal(COUNTED(RX_FAST_RTX), 2);
 }
 
 static void what_is_no_duplicate(void **state)
@@ -187,7 +202,7 @@ static void round_trip(void **state)
 
 	(void)state;
 	c.min.snd_nxt = SND0 + FLIGHT;
-	c.ca_state = TOE_CA_OPEN;
+	c.min.opts &= ~TOE_OPT_SACK;
 	make_hw(c);
 	rx_ack(SND0 + 1000);
 	assert_int_equal(conn()->min.srtt_us, 0);	/* nothing timed: nothing learnt */
@@ -213,6 +228,52 @@ static void ack_with_data(void **state)
 	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 64);
 }
 
+/* RFC 3168 6.1.2: half of it, once a round trip; CWR is to be sent. */
+static void ecn_echo(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = ack_at(SND0 + 1000);
+
+	(void)state;
+	c.min.snd_nxt = SND0 + FLIGHT;
+	s.flags |= ECE;
+	make_hw(c);
+	rx(&s);						/* not negotiated */
+	assert_int_equal(conn()->min.cwnd, 10 * MSS);
+	c.min.opts |= TOE_OPT_ECN;
+	make_hw(c);
+	rx(&s);
+	assert_int_equal(conn()->ca_state, TOE_CA_CWR);
+	assert_int_equal(conn()->min.cwnd, 7 * MSS);
+	assert_int_equal(conn()->ecn, TOE_ECN_CWR);
+	s.ack += 1000;
+	rx(&s);
+	assert_int_equal(conn()->min.cwnd, 7 * MSS);
+	assert_int_equal(env.clock[ENV_ID].flags, 0);
+}
+
+/* SACK blocks that cannot be change nothing. */
+static void bad_sack(void **state)
+{
+	static const __u32 t[][2] = {
+		{ SND0 + 2000, SND0 + 1000 }, { SND0 + 1000, SND0 + 1000 }, { SND0 + 1000, SND0 + FLIGHT + 1 },
+		{ SND0 - 5000, SND0 + FLIGHT + 1 }, { SND0 + 0x70000000, SND0 + 0x70000001 },
+		{ SND0 - 0x70000000, SND0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NR(t); i++) {
+		struct seg s = ack_at(SND0);
+
+		s.nr_sack = 1;
+		memcpy(s.sack[0], t[i], 8);
+		rx(&s);
+		assert_int_equal(conn()->sacked, 0);
+		assert_int_equal(conn()->dupacks, 0);
+		assert_int_equal(conn()->rec, 0);
+	}
+}
+
 static void without_ack_flag(void **state)
 {
 	struct seg s = plain(RCV0, 64);
@@ -230,7 +291,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(advance), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
 		CASE(fast_retransmit), CASE(what_is_no_duplicate), CASE(no_flight_no_duplicate),
-		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag),
+		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
 	int failed;
 

@@ -169,18 +169,120 @@ static void too_many_intervals(void **state)
 	struct seg s = plain(0, 100), a;
 
 	(void)state;
-	for (__u32 i = 1; i <= 5; i++) {
+	for (__u32 i = 1; i <= TOE_NR_OOO + 1; i++) {
 		s.seq = RCV0 + 1000 * i;
 		a = expect_ack(rx(&s));
 		assert_int_equal(a.ack, RCV0);
 		assert_int_equal(a.nr_sack, i < 3 ? i : 3);
-		assert_int_equal(a.sack[0][0], RCV0 + 1000 * (i < 4 ? i : 4));
+		assert_int_equal(a.sack[0][0], RCV0 + 1000 * (i < TOE_NR_OOO ? i : TOE_NR_OOO));
 	}
-	assert_int_equal(COUNTED(RX_OOO), 4);
+	assert_int_equal(COUNTED(RX_OOO), TOE_NR_OOO);
 	assert_int_equal(COUNTED(RX_OOO_FULL), 1);
 	s = plain(RCV0 + 1050, 3000);		/* joins three of them */
 	expect_ack(rx(&s));
-	assert_int_equal(conn()->nr_ooo, 1);
+	assert_int_equal(conn()->nr_ooo, TOE_NR_OOO - 3);
+}
+
+static void expect_sack(struct seg a, int n, __u32 s, __u32 e)
+{
+	assert_int_equal(a.sack[n][0], s);
+	assert_int_equal(a.sack[n][1], e);
+}
+
+/* RFC 2883 section 4 */
+static void d_sack(void **state)
+{
+	struct seg s = plain(RCV0, 500), a;
+
+	(void)state;
+	rx(&s);
+	a = expect_ack(rx(&s));				/* 4.1.1: below the acknowledgement */
+	assert_int_equal(a.nr_sack, 1);
+	expect_sack(a, 0, RCV0, RCV0 + 500);
+	s = plain(RCV0 + 400, 200);			/* in part: 4.2 */
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.ack, RCV0 + 600);
+	assert_int_equal(a.nr_sack, 1);
+	expect_sack(a, 0, RCV0 + 400, RCV0 + 500);
+	s = plain(RCV0 + 1000, 1000);
+	a = expect_ack(rx(&s));				/* told once */
+	assert_int_equal(a.nr_sack, 1);
+	expect_sack(a, 0, RCV0 + 1000, RCV0 + 2000);
+	s = plain(RCV0 + 3000, 100);
+	rx(&s);
+	s = plain(RCV0 + 1200, 300);			/* above it: 4.1.2, then the block that it lies in */
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.nr_sack, 3);
+	expect_sack(a, 0, RCV0 + 1200, RCV0 + 1500);
+	expect_sack(a, 1, RCV0 + 1000, RCV0 + 2000);
+	expect_sack(a, 2, RCV0 + 3000, RCV0 + 3100);
+}
+
+/* RFC 3168 6.1.3: CE is echoed until CWR comes. */
+static void ecn_echo(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	s.ecn = 3;
+	assert_int_equal(rx(&s), XDP_DROP);			/* not negotiated */
+	c.min.opts |= TOE_OPT_ECN;
+	make_hw(c);
+	s.ecn = 2;
+	assert_int_equal(rx(&s), XDP_DROP);
+	s.seq += 100;
+	s.ecn = 3;
+	assert_int_equal(expect_ack(rx(&s)).flags, ACK | ECE);	/* at once */
+	s.seq += 100;
+	s.ecn = 2;
+	assert_int_equal(rx(&s), XDP_DROP);
+	s.seq += 1000;
+	assert_int_equal(expect_ack(rx(&s)).flags, ACK | ECE);
+	s.seq -= 900;
+	s.len = 900;
+	s.flags |= CWR;
+	assert_int_equal(expect_ack(rx(&s)).flags, ACK);
+	s.seq += 1000;
+	s.ecn = 3;
+	assert_int_equal(expect_ack(rx(&s)).flags, ACK | ECE);	/* CWR and CE in one: CE wins */
+}
+
+/* RFC 8257 3.2: every acknowledgement tells of its own segments. */
+static void dctcp_echo(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	c.min.opts |= TOE_OPT_ECN;
+	c.cc_alg = TOE_CC_DCTCP;
+	make_hw(c);
+	sent_ecn = 2;
+	s.ecn = 3;
+	assert_int_equal(expect_ack(rx(&s)).flags, ACK | ECE);
+	s.seq += 100;
+	assert_int_equal(rx(&s), XDP_DROP);
+	s.seq += 100;
+	s.ecn = 2;
+	assert_int_equal(expect_ack(rx(&s)).flags, ACK);
+	sent_ecn = 0;
+}
+
+/* A peer that does not do SACK is told nothing. */
+static void no_sack(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 500);
+
+	(void)state;
+	c.min.opts &= ~TOE_OPT_SACK;
+	make_hw(c);
+	rx(&s);
+	assert_int_equal(expect_ack(rx(&s)).nr_sack, 0);
+	s.seq += 1000;
+	assert_int_equal(expect_ack(rx(&s)).nr_sack, 0);
+	assert_int_equal(expect_ack(rx(&s)).nr_sack, 0);
 }
 
 static void overlaps(void **state)
@@ -448,7 +550,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
-		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals),
+		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
 		CASE(overlaps), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks),
 		CASE(positions_are_not_believed), CASE(paws), CASE(ts_recent_unknown), CASE(bad_checksum), CASE(option_orders),
 		CASE(not_ours), CASE(ethernet_padding), CASE(speed),

@@ -187,24 +187,6 @@ static void strange_segments(void **state)
 	}
 }
 
-static void ecn(void **state)
-{
-	struct hw_conn c = test_conn();
-	struct seg s = plain(RCV0, 10);
-
-	(void)state;
-	c.min.opts |= TOE_OPT_ECN;
-	make_hw(c);
-	s.ecn = 3;
-	rx(&s);
-	assert_int_equal(conn()->why, TOE_WHY_ECN);
-	make_hw(c);
-	s.ecn = 0;
-	s.flags |= ECE;
-	rx(&s);
-	assert_int_equal(conn()->why, TOE_WHY_ECN);
-}
-
 /* IPv6 extension headers: hop by hop, then a first fragment. */
 static void extension_headers(void **state)
 {
@@ -283,7 +265,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(partial_checksum),
 		CASE(strange_segments),
-		CASE(ecn), CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
+		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
 	int failed;
 

@@ -238,7 +238,11 @@ static void rtx(void **state)
 	(void)state;
 	sent(send_at(SND0, 500));
 	assert_true(conn()->rtt_start_us);
+	assert_int_equal(tx(&d, TOE_QP_DAEMON), XDP_DROP);	/* it is not lost */
+	assert_int_equal(COUNTED(TX_STALE), 1);
+	d.flags = TOE_DESC_TLP;					/* RFC 8985 section 7 */
 	assert_int_equal(sent(tx(&d, TOE_QP_DAEMON)).seq, SND0);
+	assert_int_equal(conn()->rec, TOE_REC_TLP);
 	assert_int_equal(conn()->rtt_start_us, 0);		/* Karn */
 	assert_int_equal(env_ctl()->rtx_segs, 1);
 	assert_int_equal(COUNTED(TX_RTX), 1);
@@ -249,6 +253,53 @@ static void rtx(void **state)
 	assert_int_equal(conn()->min.snd_nxt, SND0 + 500);
 	d = desc(TOE_OP_DATA, SND0 + 500, 20);			/* for the application */
 	sent(tx(&d, TOE_QP_DAEMON));
+}
+
+/* RFC 3168 6.1: new data is ECN-capable, carries CWR once; every segment echoes. */
+static void ecn(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct toe_desc d = desc(TOE_OP_ACK, 0, 0);
+	struct seg s;
+
+	(void)state;
+	c.min.opts |= TOE_OPT_ECN;
+	c.ecn = TOE_ECN_CWR | TOE_ECN_ECHO;
+	make_hw(c);
+	sent_ecn = 0;
+	s = sent(tx(&d, ENV_QP));
+	assert_int_equal(s.flags, ACK | ECE);
+	sent_ecn = 2;
+	s = sent(send_at(SND0, 500));
+	assert_int_equal(s.flags, ACK | ECE | CWR);
+	s = sent(send_at(SND0 + 500, 500));
+	assert_int_equal(s.flags, ACK | ECE);
+	sent_ecn = 0;
+	d = desc(TOE_OP_RTX, SND0, 500);
+	d.flags = TOE_DESC_TLP;
+	sent(tx(&d, TOE_QP_DAEMON));
+}
+
+/* RFC 5681 4.1 */
+static void after_idle(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct toe_flow f = test_flow();
+	struct hw_conn e;
+
+	(void)state;
+	c.min.cwnd = 100 * MSS;
+	c.min.ssthresh = 50 * MSS;
+	make_hw(c);
+	sent(send_at(SND0, 500));
+	assert_int_equal(conn()->min.cwnd, 100 * MSS);
+	make_hw(c);
+	TRY(!bpf_map_lookup_elem(env_map(env.tx->maps.hw_conn_t), &f, &e));
+	e.last_tx_ms -= 100000;
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &f, &e, BPF_ANY));
+	sent(send_at(SND0, 500));
+	assert_int_equal(conn()->min.cwnd, 10 * MSS);
+	assert_int_equal(conn()->min.ssthresh, 75 * MSS);
 }
 
 static void bind_op(void **state)
@@ -311,7 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(data), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
-		CASE(malformed), CASE(limits), CASE(ack_op), CASE(probe), CASE(rtx), CASE(bind_op), CASE(ring_op),
+		CASE(malformed), CASE(limits), CASE(ack_op), CASE(probe), CASE(rtx), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
 		CASE(only_in_hardware), CASE(speed),
 	};
 	int failed;

@@ -72,9 +72,9 @@ static void random_sets(void **state)
 		struct model m = { 0 };
 		uint32_t base = run & 1 ? (uint32_t)-20 : (uint32_t)rnd_next(&rnd), nxt = 0;
 
-		for (int step = 0; step < 12 && nxt < SPACE - 1; step++) {
+		for (int step = 0; step < 60 && nxt < SPACE - 1; step++) {
 			uint32_t s = nxt + 1 + (uint32_t)rnd_below(&rnd, SPACE - nxt - 1);
-			uint32_t e = s + 1 + (uint32_t)rnd_below(&rnd, 9);
+			uint32_t e = s + 1 + (uint32_t)rnd_below(&rnd, run & 2 ? 9 : 1);
 
 			add(set, &m, base, s, e < SPACE ? e : SPACE);
 			if (rnd_below(&rnd, 4) == 0)

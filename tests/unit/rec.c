@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sender's loss recovery against a simulated peer and path: SACK and D-SACK as a receiver makes them, loss,
+ * reordering, delay, timers, all from a seed. And the rules one by one.
+ */
+#include <stdbool.h>
+#include <string.h>
+#include "tests/helpers/pattern.h"
+#include "tests/unit/test.h"
+#include "toe/ival.h"
+#include "toe/rec.h"
+
+#define MSS	1000U
+#define RTT	20000U			/* us */
+#define ISS	0xfff00000U
+#define NR_SEGS	600U
+
+struct pkt {				/* on its way */
+	uint64_t at, order;
+	bool ack, used;
+	uint32_t seq, len, tsval;	/* data */
+	uint32_t una, tsecr;		/* acknowledgement */
+	struct toe_ival sack[4];
+	unsigned int nr_sack;
+	bool dsack;
+};
+
+struct sim {
+	struct hw_conn c;
+	struct hw_rec r;
+	struct pkt net[4096];
+	size_t top;		/* of net, all behind it are free */
+	uint64_t now, rnd, rtx_since, order;
+	unsigned int sent, rtx, lost, timeouts, drop_nth;
+	double loss, reorder;
+	bool sack, ts, drop_rtx;
+	/* the peer */
+	uint32_t rcv_nxt, ts_recent;
+	struct toe_ival ooo[TOE_NR_OOO];
+	bool got[NR_SEGS];
+};
+
+static bool chance(struct sim *s, double p)
+{
+	return p > 0 && (double)(rnd_next(&s->rnd) >> 11) * 0x1p-53 < p;
+}
+
+static struct pkt *post(struct sim *s, uint64_t delay)
+{
+	for (size_t i = 0; i < NR(s->net); i++) {
+		struct pkt *p = &s->net[i];
+
+		if (p->used)
+			continue;
+		s->top = i >= s->top ? i + 1 : s->top;
+		*p = (struct pkt){ .used = true, .at = s->now + delay, .order = s->order++ };
+		return p;
+	}
+	fail_msg("more than %zu packets on their way", NR(s->net));
+	return NULL;
+}
+
+static uint32_t ts_now(const struct sim *s)
+{
+	return (uint32_t)(s->now / 1000);
+}
+
+static void transmit(struct sim *s, uint32_t seq, uint32_t len, bool again)
+{
+	struct pkt *p;
+
+	s->sent++;
+	s->rtx += again;
+	if (chance(s, s->loss) || s->sent == s->drop_nth || (again && s->drop_rtx)) {
+		s->lost++;
+		if (again)
+			s->drop_rtx = false;
+		return;
+	}
+	p = post(s, RTT / 2 + (chance(s, s->reorder) ? RTT / 5 : 0));
+	p->seq = seq;
+	p->len = len;
+	p->tsval = ts_now(s);
+}
+
+/* RFC 2018, RFC 2883: what a receiver answers. */
+static void receive(struct sim *s, const struct pkt *d)
+{
+	struct pkt *a = post(s, RTT / 2);
+	uint32_t end = d->seq + d->len;
+	bool dup = seq_leq(end, s->rcv_nxt) || ival_find(s->ooo, d->seq, end);
+
+	if (seq_leq(d->seq, s->rcv_nxt))
+		s->ts_recent = d->tsval;
+	if (dup && s->sack) {
+		a->sack[a->nr_sack++] = (struct toe_ival){ d->seq, end };
+		a->dsack = true;
+	}
+	if (!dup) {
+		s->got[(d->seq - ISS) / MSS] = true;
+		if (seq_leq(d->seq, s->rcv_nxt))
+			s->rcv_nxt = ival_take(s->ooo, end);
+		else
+			ival_add(s->ooo, d->seq, end);
+	}
+	for (int i = 0; s->sack && i < TOE_NR_OOO && a->nr_sack < 3; i++)
+		if (!ival_empty(&s->ooo[i]))
+			a->sack[a->nr_sack++] = s->ooo[i];
+	a->ack = true;
+	a->una = s->rcv_nxt;
+	a->tsecr = s->ts_recent;
+}
+
+/* What every state must satisfy. */
+static void check(const struct sim *s)
+{
+	const struct min_tcp *m = &s->c.min;
+	uint32_t sum = 0;
+
+	for (int i = 0; i < TOE_NR_HOLES; i++) {
+		const struct toe_hole *h = &s->r.hole[i];
+
+		if (hole_empty(h))
+			continue;
+		sum += h->end - h->start;
+		assert_true(seq_before(h->start, h->end));
+		assert_true(seq_geq(h->start, m->snd_una) && seq_leq(h->end, m->snd_nxt));
+		assert_true(seq_geq(h->rxt, h->start) && seq_leq(h->rxt, h->end));
+		for (int j = 0; j < i; j++) {
+			const struct toe_hole *o = &s->r.hole[j];
+
+			assert_true(hole_empty(o) || seq_leq(o->end, h->start) || seq_geq(o->start, h->end));
+		}
+		/* a byte that is no hole was SACKed, so the peer has it */
+	}
+	if (s->sack && s->c.rec & TOE_REC_BOARD) {
+		assert_int_equal(s->c.sacked, s->r.high_sack - m->snd_una - sum);
+		for (uint32_t q = m->snd_una; q != s->r.high_sack; q += MSS) {
+			bool hole = false;
+
+			for (int i = 0; i < TOE_NR_HOLES; i++)
+				hole |= seq_leq(s->r.hole[i].start, q) && seq_before(q, s->r.hole[i].end);
+			assert_true(hole || s->got[(q - ISS) / MSS]);
+		}
+	}
+	assert_true(s->c.sacked <= cc_flight(&s->c));
+	assert_true(m->cwnd >= MSS && m->ssthresh >= 2 * MSS);
+}
+
+static void resend(struct sim *s)
+{
+	uint32_t room = rec_look(&s->c, &s->r, (uint32_t)s->now), seq = s->c.min.snd_una, len;
+
+	while (room >= MSS && (len = sack_next(&s->r, seq, MSS, &seq))) {
+		assert_int_equal(rec_sent(&s->c, &s->r, seq, len, 0, (uint32_t)s->now, ts_now(s)), 0);
+		assert_int_equal(rec_sent(&s->c, &s->r, seq, len, 0, (uint32_t)s->now, ts_now(s)), -1);
+		transmit(s, seq, len, true);
+		seq += len;
+		room -= len;
+	}
+}
+
+static void acked(struct sim *s, const struct pkt *a)
+{
+	struct min_tcp *m = &s->c.min;
+	struct rec_ack k = { .now_us = (uint32_t)s->now, .tsecr = s->ts ? a->tsecr : 0, .rtt_us = ~0U };
+
+	if (seq_before(a->una, m->snd_una))
+		return;
+	k.acked = a->una - m->snd_una;
+	k.dup = !k.acked && cc_flight(&s->c);
+	k.dsack = a->dsack;
+	k.dsack_end = a->sack[0].end;
+	m->snd_una = a->una;
+	if (k.acked)
+		s->rtx_since = s->now;
+	rec_begin(&s->c, &s->r, &k);
+	for (unsigned int i = a->dsack; i < a->nr_sack; i++) {
+		uint32_t from = seq_max(a->sack[i].start, m->snd_una);
+
+		if (seq_before(from, a->sack[i].end))
+			k.told |= (uint8_t)sack_block(&s->r, from, a->sack[i].end, k.now_us, m->min_rtt_us);
+	}
+	rec_acked(&s->c, &s->r, &k);
+	check(s);
+	resend(s);
+}
+
+static void send_new(struct sim *s)
+{
+	while (s->c.min.snd_nxt != ISS + NR_SEGS * MSS &&
+	       seq_leq(s->c.min.snd_nxt + MSS, cc_snd_edge(&s->c))) {
+		transmit(s, s->c.min.snd_nxt, MSS, false);
+		s->c.min.snd_nxt += MSS;
+		cc_sent(&s->c);
+	}
+}
+
+static bool sooner(const struct pkt *a, const struct pkt *b)
+{
+	return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
+static void deliver(struct sim *s)
+{
+	for (;;) {
+		struct pkt *first = NULL, p;
+
+		for (size_t i = 0; i < s->top; i++)
+			if (s->net[i].used && s->net[i].at <= s->now && (!first || sooner(&s->net[i], first)))
+				first = &s->net[i];
+		if (!first)
+			return;
+		p = *first;
+		first->used = false;
+		if (p.ack)
+			acked(s, &p);
+		else
+			receive(s, &p);
+	}
+}
+
+static void sim_start(struct sim *s, uint64_t seed)
+{
+	*s = (struct sim){ .rnd = seed, .now = 1000000, .sack = true, .ts = true, .rcv_nxt = ISS };
+	s->c.min = (struct min_tcp){ .snd_una = ISS, .snd_nxt = ISS, .snd_wnd = 1 << 24, .snd_mss = MSS,
+		.cwnd = 10 * MSS, .ssthresh = 64 * MSS, .srtt_us = RTT, .min_rtt_us = RTT };
+	s->c.recover = ISS;
+}
+
+static void run(struct sim *s)
+{
+	s->c.min.opts = s->sack ? TOE_OPT_SACK : 0;
+	cc_init(&s->c, &s->r);
+	s->rtx_since = s->now;
+	for (int tick = 0; s->c.min.snd_una != ISS + NR_SEGS * MSS; tick++, s->now += 200) {
+		if (tick > 500000)
+			fail_msg("stuck at segment %u", (s->c.min.snd_una - ISS) / MSS);
+		deliver(s);
+		resend(s);
+		send_new(s);
+		if (s->now - s->rtx_since > 250000) {
+			rec_rto(&s->c, &s->r, (uint32_t)s->now);
+			check(s);
+			resend(s);
+			s->timeouts++;
+			s->rtx_since = s->now;
+		}
+	}
+	for (unsigned int i = 0; i < NR_SEGS; i++)
+		assert_true(s->got[i]);
+}
+
+static struct sim sim;
+
+static void clean_path(void **state)
+{
+	(void)state;
+	sim_start(&sim, 1);
+	run(&sim);
+	assert_int_equal(sim.rtx + sim.timeouts, 0);
+	assert_int_equal(sim.sent, NR_SEGS);
+	assert_true(sim.c.min.cwnd > 50 * MSS);
+}
+
+/* Every loss is repaired once, few of them by a timeout (those of the last segments, lost retransmissions). */
+static void random_loss(void **state)
+{
+	unsigned int lost = 0, rtx = 0, timeouts = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		sim_start(&sim, seed);
+		sim.loss = seed % 4 * 0.02 + 0.01;
+		run(&sim);
+		lost += sim.lost;
+		rtx += sim.rtx;
+		timeouts += sim.timeouts;
+	}
+	print_message("          %u lost, %u sent again, %u timeouts\n", lost, rtx, timeouts);
+	assert_true(rtx >= lost && rtx < lost + lost / 8);
+	assert_true(timeouts < lost / 10);
+}
+
+static void random_loss_without_sack(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		sim_start(&sim, seed);
+		sim.sack = false;
+		sim.ts = seed & 1;
+		sim.loss = seed % 4 * 0.02 + 0.01;
+		run(&sim);
+		assert_true(sim.rtx >= sim.lost);
+	}
+}
+
+/* Reordering by a fifth of the round trip: RFC 8985 waits a quarter once it has seen it, and undoes what it did before. */
+static void reordering(void **state)
+{
+	unsigned int rtx = 0;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		sim_start(&sim, seed);
+		sim.reorder = seed % 2 ? 0.01 : 0.1;
+		run(&sim);
+		rtx += sim.rtx;
+		assert_int_equal(sim.timeouts, 0);
+		assert_true(sim.c.min.cwnd >= 60 * MSS);
+		assert_true(sim.r.flags & TOE_REC_REO);
+	}
+	print_message("          %u segments sent again of %u\n", rtx, 40 * NR_SEGS);
+	assert_true(rtx < 40 * 6);
+}
+
+static void loss_and_reordering(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		sim_start(&sim, seed);
+		sim.loss = 0.05;
+		sim.reorder = 0.05;
+		sim.sack = seed % 3;
+		sim.c.cc_alg = seed % TOE_NR_CC;
+		run(&sim);
+	}
+}
+
+/* A retransmission that is lost too is found by what was sent after it, before the timer. */
+static void lost_retransmission(void **state)
+{
+	(void)state;
+	sim_start(&sim, 1);
+	sim.drop_nth = 100;
+	sim.drop_rtx = true;
+	run(&sim);
+	assert_int_equal(sim.lost, 2);
+	assert_int_equal(sim.rtx, 2);
+	assert_int_equal(sim.timeouts, 0);
+}
+
+/* ---- rules, one by one ---- */
+
+static struct hw_conn flight(uint32_t segs)
+{
+	struct hw_conn c = { .min = { .snd_una = ISS, .snd_nxt = ISS + segs * MSS, .snd_wnd = 1 << 24,
+		.snd_mss = MSS, .cwnd = segs * MSS, .ssthresh = ~0U, .srtt_us = RTT, .min_rtt_us = RTT,
+		.opts = TOE_OPT_SACK }, .recover = ISS };
+
+	memset(&sim.r, 0, sizeof(sim.r));
+	cc_init(&c, &sim.r);
+	return c;
+}
+
+static int hear(struct hw_conn *c, uint32_t una, uint32_t s, uint32_t e, uint32_t now, uint32_t tsecr)
+{
+	struct rec_ack a = { .acked = una - c->min.snd_una, .now_us = now, .rtt_us = ~0U, .tsecr = tsecr };
+
+	c->min.snd_una = una;
+	rec_begin(c, &sim.r, &a);
+	if (s != e)
+		a.told = (uint8_t)sack_block(&sim.r, s, e, now, c->min.min_rtt_us);
+	return rec_acked(c, &sim.r, &a);
+}
+
+#define SEG(n) (ISS + (n) * MSS)
+
+/* RFC 6675: the third SACKed segment, not the second; only the hole is sent. */
+static void dupthresh(void **state)
+{
+	struct hw_conn c = flight(10);
+	uint32_t seq;
+
+	(void)state;
+	assert_int_equal(hear(&c, ISS, SEG(1), SEG(2), 100, 0), 0);
+	assert_int_equal(cc_snd_edge(&c), SEG(11));		/* RFC 3042 */
+	assert_int_equal(hear(&c, ISS, SEG(1), SEG(3), 110, 0), 0);
+	assert_int_equal(c.ca_state, TOE_CA_OPEN);
+	assert_int_equal(hear(&c, ISS, SEG(1), SEG(4), 120, 0), 1);
+	assert_int_equal(c.ca_state, TOE_CA_RECOVERY);
+	assert_int_equal(c.recover, SEG(10));
+	assert_int_equal(c.min.cwnd, 7 * MSS);
+	assert_int_equal(sack_next(&sim.r, ISS, 5 * MSS, &seq), MSS);
+	assert_int_equal(seq, ISS);
+}
+
+/* RFC 8985 6.2 step 4: one SACKed segment is enough when a quarter of the round trip has passed. */
+static void reo_timer(void **state)
+{
+	struct hw_conn c = flight(3);
+
+	(void)state;
+	hear(&c, ISS, SEG(1), SEG(2), 100, 0);
+	assert_int_equal(rec_detect(&c, &sim.r, 100 + RTT / 4 - 1), 0);
+	assert_int_equal(c.ca_state, TOE_CA_OPEN);
+	assert_true(rec_detect(&c, &sim.r, 100 + RTT / 4) >= MSS);
+	assert_int_equal(c.ca_state, TOE_CA_RECOVERY);
+}
+
+static struct hw_conn recovering(uint32_t ts)
+{
+	struct hw_conn c = flight(10);
+
+	hear(&c, ISS, SEG(1), SEG(4), 100, 0);
+	assert_int_equal(hear(&c, ISS, SEG(1), SEG(5), 100, 0), 1);
+	assert_int_equal(rec_sent(&c, &sim.r, ISS, MSS, 0, 200, ts), 0);
+	return c;
+}
+
+/* RFC 3522: the acknowledgement echoes a time before the retransmission. */
+static void undo_by_timestamp(void **state)
+{
+	struct hw_conn c = recovering(5000);
+
+	(void)state;
+	hear(&c, SEG(5), 0, 0, 300, 5000);
+	assert_int_equal(c.ca_state, TOE_CA_RECOVERY);
+	assert_int_equal(c.min.cwnd, 7 * MSS);
+	c = recovering(5000);
+	hear(&c, SEG(5), 0, 0, 300, 4999);
+	assert_int_equal(c.ca_state, TOE_CA_OPEN);
+	assert_true(c.min.cwnd >= 10 * MSS);
+	assert_int_equal(c.min.ssthresh, ~0U);
+}
+
+/* RFC 3708: as many D-SACKs as retransmissions. */
+static void undo_by_dsack(void **state)
+{
+	struct hw_conn c = recovering(5000);
+	struct rec_ack a = { .now_us = 400, .rtt_us = ~0U, .dsack = 1, .dsack_end = SEG(1), .tsecr = 5000 };
+
+	(void)state;
+	hear(&c, SEG(5), 0, 0, 300, 5000);
+	hear(&c, SEG(10), 0, 0, 300, 5000);
+	assert_int_equal(c.ca_state, TOE_CA_OPEN);
+	assert_int_equal(c.min.cwnd, 7 * MSS);
+	rec_acked(&c, &sim.r, &a);
+	assert_int_equal(c.min.cwnd, 10 * MSS);
+	assert_int_equal(sim.r.reo_mult, 2);
+	rec_acked(&c, &sim.r, &a);
+	assert_int_equal(c.min.cwnd, 10 * MSS);
+}
+
+static void undo_of_timeout(void **state)
+{
+	struct hw_conn c = flight(10);
+
+	(void)state;
+	rec_rto(&c, &sim.r, 100);
+	assert_int_equal(c.min.cwnd, MSS);
+	assert_int_equal(rec_detect(&c, &sim.r, 100), MSS);
+	rec_sent(&c, &sim.r, ISS, MSS, 0, 100, 5000);
+	hear(&c, SEG(1), 0, 0, 300, 4000);
+	assert_int_equal(c.ca_state, TOE_CA_OPEN);
+	assert_true(c.min.cwnd >= 10 * MSS);
+	assert_int_equal(rec_detect(&c, &sim.r, 100000), 0);	/* and nothing else is sent again */
+}
+
+/* RFC 6298 5.5, RFC 6675 5.1: what was SACKed is not sent again, unless the peer reneged. */
+static void timeout(void **state)
+{
+	struct hw_conn c = flight(10);
+	uint32_t seq, ssthresh;
+
+	(void)state;
+	hear(&c, ISS, SEG(1), SEG(3), 100, 0);
+	rec_rto(&c, &sim.r, 500000);
+	ssthresh = c.min.ssthresh;
+	assert_int_equal(ssthresh, 7 * MSS);
+	assert_int_equal(c.sacked, 2 * MSS);
+	assert_int_equal(sack_next(&sim.r, ISS, ~0U, &seq), MSS);
+	assert_int_equal(sack_next(&sim.r, SEG(1), ~0U, &seq), 7 * MSS);
+	assert_int_equal(seq, SEG(3));
+	rec_rto(&c, &sim.r, 900000);				/* the same bytes */
+	assert_int_equal(c.min.ssthresh, ssthresh);
+	c = flight(10);
+	hear(&c, SEG(0), SEG(1), SEG(3), 100, 0);
+	hear(&c, SEG(1), 0, 0, 110, 0);				/* not SEG(3) */
+	rec_rto(&c, &sim.r, 500000);
+	assert_int_equal(c.sacked, 0);
+	assert_int_equal(sack_next(&sim.r, SEG(1), ~0U, &seq), 9 * MSS);
+}
+
+/* RFC 8985 7.4.2 */
+static void tail_loss_probe(void **state)
+{
+	static const struct { uint32_t dsack_end; uint32_t cwnd; } t[] = { { 0, 7 }, { SEG(10), 10 } };
+
+	(void)state;
+	for (size_t i = 0; i < NR(t); i++) {
+		struct hw_conn c = flight(10);
+		struct rec_ack a = { .now_us = 500, .rtt_us = ~0U };
+
+		rec_sent(&c, &sim.r, SEG(9), MSS, 1, 100, 1);
+		assert_int_equal(sim.r.tlp_high, SEG(10));
+		hear(&c, SEG(10), 0, 0, 300, 0);
+		assert_true(c.rec & TOE_REC_TLP);
+		a.dsack = t[i].dsack_end != 0;
+		a.dsack_end = t[i].dsack_end;
+		if (a.dsack)
+			rec_acked(&c, &sim.r, &a);		/* both copies have arrived */
+		c.min.snd_nxt += MSS;
+		hear(&c, SEG(11), 0, 0, 600, 0);
+		assert_false(c.rec & TOE_REC_TLP);
+		assert_int_equal(c.min.cwnd, t[i].cwnd * MSS);
+	}
+}
+
+/* RFC 3168 6.1.2 */
+static void ecn_echo(void **state)
+{
+	struct hw_conn c = flight(10);
+	struct rec_ack a = { .acked = MSS, .now_us = 500, .rtt_us = ~0U, .ece = 1 };
+
+	(void)state;
+	c.min.opts |= TOE_OPT_ECN;
+	for (int i = 0; i < 9; i++) {
+		c.min.snd_una += MSS;
+		rec_begin(&c, &sim.r, &a);
+		rec_acked(&c, &sim.r, &a);
+		assert_int_equal(c.min.cwnd, 7 * MSS);		/* once a round trip */
+		assert_int_equal(c.ca_state, TOE_CA_CWR);
+		assert_true(c.ecn & TOE_ECN_CWR);
+	}
+	c.min.snd_nxt += 5 * MSS;
+	c.min.snd_una += 2 * MSS;
+	rec_begin(&c, &sim.r, &a);
+	rec_acked(&c, &sim.r, &a);
+	assert_int_equal(c.min.cwnd, 7 * MSS * 7 / 10);
+}
+
+static void too_many_holes(void **state)
+{
+	struct hw_conn c = flight(200);
+
+	(void)state;
+	for (uint32_t i = 1; i < 199; i += 2)
+		hear(&c, ISS, SEG(i), SEG(i + 1), 100, 0);
+	assert_int_equal(c.sacked, TOE_NR_HOLES * MSS);
+	assert_int_equal(sim.r.high_sack, SEG(2 * TOE_NR_HOLES));
+	hear(&c, SEG(2), SEG(101), SEG(102), 100, 0);	/* one is free again */
+	assert_int_equal(sim.r.high_sack, SEG(102));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clean_path), cmocka_unit_test(random_loss),
+		cmocka_unit_test(random_loss_without_sack), cmocka_unit_test(reordering),
+		cmocka_unit_test(loss_and_reordering), cmocka_unit_test(lost_retransmission),
+		cmocka_unit_test(dupthresh), cmocka_unit_test(reo_timer), cmocka_unit_test(undo_by_timestamp),
+		cmocka_unit_test(undo_by_dsack), cmocka_unit_test(undo_of_timeout), cmocka_unit_test(timeout),
+		cmocka_unit_test(tail_loss_probe), cmocka_unit_test(ecn_echo), cmocka_unit_test(too_many_holes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
