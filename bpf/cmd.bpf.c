@@ -24,14 +24,16 @@ struct cmd_rtx {
 
 static __always_inline int cmd_hold(struct hw_conn *c, const struct toe_cmd *cmd)
 {
-	if (cmd->next != TOE_KERNEL && cmd->next != TOE_HW)
+	__u8 next = cmd->next & TOE_NEXT_STATE;
+
+	if (next != TOE_KERNEL && next != TOE_HW)
 		return -EINVAL;
 	if (c->state != TOE_HOLD) {
 		c->nr_held = 0;
-		c->next = 0;
+		c->next = c->state == TOE_HW ? TOE_NEXT_PARKED : 0;
 	}
 	PUT(c->state, TOE_HOLD);
-	c->next = cmd->next | (c->next & TOE_NEXT_CLOSED);
+	c->next = next | (c->next & ~TOE_NEXT_STATE) | (cmd->next & TOE_NEXT_CLOSED);
 	if (cmd->why)
 		c->why = cmd->why;
 	if (cmd->conn.hw_connid)
@@ -97,7 +99,7 @@ static __always_inline int cmd_load(struct hw_conn *c, const struct toe_cmd *cmd
 	c->state = TOE_HOLD;
 	c->next = next;
 	c->nr_held = nr_held;
-	if ((next & ~TOE_NEXT_CLOSED) == TOE_HW)
+	if ((next & TOE_NEXT_STATE) == TOE_HW)
 		cmd_start(c);
 	return 0;
 }
@@ -145,7 +147,7 @@ static __always_inline int cmd_finish(struct hw_conn *c, const struct toe_cmd *c
 		return -EPERM;
 	if (c->nr_held != cmd->conn.nr_held)
 		return -EAGAIN;
-	if ((c->next & ~TOE_NEXT_CLOSED) == TOE_HW)
+	if ((c->next & TOE_NEXT_STATE) == TOE_HW)
 		err = cmd_to_hw(c);
 	else
 		cmd_to_kernel(c);
@@ -154,15 +156,37 @@ static __always_inline int cmd_finish(struct hw_conn *c, const struct toe_cmd *c
 	return err;
 }
 
-static __always_inline int cmd_link(struct hw_conn *c, const struct toe_cmd *cmd)
+static __always_inline void cmd_set_link(struct hw_conn *c, const struct toe_cmd *cmd)
 {
-	if (c->state != TOE_HW)
-		return -EPERM;
 	__builtin_memcpy(c->dst_mac, cmd->conn.dst_mac, sizeof(c->dst_mac));
 	__builtin_memcpy(c->src_mac, cmd->conn.src_mac, sizeof(c->src_mac));
 	c->nic = cmd->conn.nic;
 	c->ttl = cmd->conn.ttl;
 	c->tos = cmd->conn.tos;
+}
+
+static __always_inline int cmd_link(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	if (c->state != TOE_HW)
+		return -EPERM;
+	cmd_set_link(c, cmd);
+	return 0;
+}
+
+static __always_inline int cmd_claim(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	if (c->state != TOE_HOLD)
+		return -EPERM;
+	if (!ring_valid(cmd->conn.rx) || !ring_valid(cmd->conn.tx))
+		return -EINVAL;
+	c->hw_connid = cmd->conn.hw_connid;
+	c->gen = cmd->conn.gen;
+	c->sonode = cmd->conn.sonode;
+	c->app = cmd->conn.app;
+	c->rx = cmd->conn.rx;
+	c->tx = cmd->conn.tx;
+	c->sk_flags = cmd->conn.sk_flags;
+	cmd_set_link(c, cmd);
 	return 0;
 }
 
@@ -246,6 +270,8 @@ static __always_inline int cmd_do(struct hw_conn *c, struct toe_cmd *cmd)
 		return cmd_finish(c, cmd);
 	case TOE_CMD_LINK:
 		return cmd_link(c, cmd);
+	case TOE_CMD_CLAIM:
+		return cmd_claim(c, cmd);
 	case TOE_CMD_RTO:
 		return cmd_rto(c, cmd);
 	case TOE_CMD_NEXT:

@@ -46,7 +46,7 @@ static __always_inline int rx_upload(struct xdp_md *ctx, struct hw_conn *c, cons
 		return XDP_PASS;
 	count(RX_UPLOAD);
 	PUT(c->state, TOE_HOLD);
-	c->next = TOE_KERNEL;
+	c->next = TOE_KERNEL | TOE_NEXT_PARKED;
 	c->why = why;
 	c->nr_held = 0;
 	rx_hold(ctx, c, s);

@@ -215,7 +215,7 @@ static __always_inline void restore_cwnd(struct bpf_sock_ops *ops, const struct 
 	__u32 mss = c->min.snd_mss;
 	int segs;
 
-	if (c->next != TOE_KERNEL || !c->min.cwnd || !mss)
+	if ((c->next & TOE_NEXT_STATE) != TOE_KERNEL || !c->min.cwnd || !mss)
 		return;
 	segs = c->min.cwnd / mss;
 	if (segs < 1)

@@ -191,17 +191,49 @@ static int take_fd(struct conn *c)
 	return c->sock < 0 ? c->sock : 0;
 }
 
-/* An entry that a toed before this one left in hardware, or that an engine put in HOLD meanwhile. */
+void conn_ask_upload(struct conn *c)
+{
+	__atomic_fetch_or(&engine.clock[c->hw_connid].flags, TOE_CLK_UPLOAD, __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&engine.dirty[c->hw_connid / 64], 1ULL << c->hw_connid % 64, __ATOMIC_SEQ_CST);
+}
+
+/* Found in HOLD with a whole socket. Kept until identifiers can be given. */
+struct cut_off {
+	struct toe_flow flow;
+	uint64_t cookie;
+	struct cut_off *next;
+};
+
+struct adoption {
+	unsigned int adopted;
+	struct cut_off *cut_off;
+};
+
+static int adopt_whole(struct adoption *a, const struct toe_flow *flow, const struct hw_conn *e)
+{
+	struct cut_off *o = malloc(sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	*o = (struct cut_off){ .flow = *flow, .cookie = e->cookie, .next = a->cut_off };
+	a->cut_off = o;
+	return 0;
+}
+
+/* An entry that a toed before this one left in hardware or in the middle of a move, or that an engine put in HOLD
+ * meanwhile. */
 static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg)
 {
 	struct app *app = app_get((unsigned int)e->app);
-	unsigned int *nr = arg;
+	struct adoption *a = arg;
 	struct conn *c;
 
-	if (!e->hw_connid || e->hw_connid >= TOE_MAX_CONNS || e->state == TOE_KERNEL)
+	if (e->state == TOE_KERNEL)
 		return 0;
-	if (by_id[e->hw_connid] || !app) {
-		bpf_map_delete_elem(engine.hw_conn_t, flow);
+	if (e->state == TOE_HOLD && !(e->next & TOE_NEXT_PARKED))
+		return adopt_whole(a, flow, e);
+	if (!app || !e->hw_connid || e->hw_connid >= TOE_MAX_CONNS || by_id[e->hw_connid]) {
+		mig_recover_orphan(flow, e);
 		return 0;
 	}
 	c = conn_make(e->hw_connid, e->gen, e->cookie, flow);
@@ -215,35 +247,60 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 	c->tx = e->tx;
 	c->has_rings = true;
 	c->una_seen = e->min.snd_una;
+	a->adopted++;
 	if (take_fd(c))
 		log_warn("connection %u: process %d has no descriptor %d for it any more",
 			 c->hw_connid, (int)app->pid, c->fd);
 	if (e->state == TOE_HOLD)
-		__atomic_fetch_or(&engine.clock[c->hw_connid].flags, TOE_CLK_UPLOAD, __ATOMIC_SEQ_CST);
+		mig_recover_parked(c);
+	if (e->state == TOE_HOLD || c->sock < 0)
+		conn_ask_upload(c);
 	__atomic_fetch_or(&engine.dirty[c->hw_connid / 64], 1ULL << c->hw_connid % 64, __ATOMIC_SEQ_CST);
-	++*nr;
 	return 0;
+}
+
+static void recover_cut_off(struct cut_off *o)
+{
+	struct conn *c = conn_new(o->cookie, &o->flow);
+
+	if (!c)
+		return;
+	if (!find_owner(c))
+		mig_recover_whole(c);
+	else		/* its process and so its socket are gone */
+		bpf_map_delete_elem(engine.hw_conn_t, &o->flow);
+	conn_free(c);
 }
 
 /* After app_init() and nic_adopt_all(): applications, rings and interfaces are known again. */
 int conn_init(void)
 {
-	unsigned int adopted = 0;
+	struct adoption a = { 0 };
 	struct timespec now;
+	struct app *app;
 	int err;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++)
 		gens[id] = (uint32_t)now.tv_sec << 8;
-	err = engine_walk(adopt, &adopted);
+	err = engine_walk(adopt, &a);
 	if (err)
 		return err;
 	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++)
 		if (!by_id[id])
 			free_ids[nr_free++] = (uint16_t)id;
-	if (adopted)
-		log_info("%u connections adopted in hardware", adopted);
-	return hold_init();
+	if (a.adopted)
+		log_info("%u connections adopted in hardware", a.adopted);
+	err = hold_init();
+	for (struct cut_off *o = a.cut_off, *next; o; o = next) {
+		next = o->next;
+		if (!err)
+			recover_cut_off(o);
+		free(o);
+	}
+	for (app = app_next(NULL); app && !err; app = app_next(app))
+		mig_recover_sonodes(app);
+	return err;
 }
 
 /* ---- moves ---- */
@@ -323,7 +380,8 @@ static int upload(struct conn *c, enum toe_why why)
 {
 	int err = mig_upload(c, why);
 
-	conn_free(c);
+	if (!mig_stays(err))
+		conn_free(c);
 	return err;
 }
 
@@ -383,8 +441,10 @@ void conn_app_gone(struct app *app)
 
 	for (c = conn_next(NULL); c; c = next) {
 		next = conn_next(c);
-		if (c->app == app)
-			upload(c, TOE_WHY_APP_GONE);
+		if (c->app == app && mig_stays(upload(c, TOE_WHY_APP_GONE))) {
+			bpf_map_delete_elem(engine.hw_conn_t, &c->flow);	/* no way to tell the peer */
+			conn_free(c);
+		}
 	}
 	rings_reap(app);
 }

@@ -60,6 +60,9 @@ int conn_upload(uint64_t cookie, enum toe_why why);
 /* Upload everything (nic == 0: all, else those on one NIC). Returns how many failed. */
 int conn_upload_all(unsigned int nic, enum toe_why why);
 
+/* conn_service() is to upload it soon, as if an engine had asked. */
+void conn_ask_upload(struct conn *c);
+
 /* The daemon's doorbell rang or the tick came: uploads that the engines asked for, retransmissions, pumping, timers. */
 void conn_service(void);		/* look at flags and timers of dirty connections now */
 /* Acknowledge now what an engine has received. */

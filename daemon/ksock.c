@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
@@ -137,6 +138,13 @@ static int select_queue(int sock, int queue)
 	return set_int(sock, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
 }
 
+void ksock_resume(int sock)
+{
+	select_queue(sock, NO_QUEUE);
+	ksock_hear(sock);
+	ksock_repair_off(sock);
+}
+
 static int queue_seq(int sock, int queue, uint32_t *seq)
 {
 	int val, err = select_queue(sock, queue);
@@ -219,13 +227,28 @@ struct names {
 	socklen_t local_len, peer_len;
 };
 
-static int get_names(int sock, struct names *n)
+/* From the flow: a socket that was left disconnected knows its peer no more. scope: interface of link-local addresses. */
+static void put_name(struct sockaddr_storage *out, socklen_t *len, int domain, const __be32 *addr, __be16 port, int scope)
 {
-	n->local_len = sizeof(n->local);
-	n->peer_len = sizeof(n->peer);
-	if (getsockname(sock, (struct sockaddr *)&n->local, &n->local_len) ||
-	    getpeername(sock, (struct sockaddr *)&n->peer, &n->peer_len))
-		return -errno;
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = port };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = addr[3] };
+
+	memcpy(&in6.sin6_addr, addr, sizeof(in6.sin6_addr));
+	if (IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr))
+		in6.sin6_scope_id = (uint32_t)scope;
+	*len = domain == AF_INET ? sizeof(in) : sizeof(in6);
+	memcpy(out, domain == AF_INET ? (void *)&in : (void *)&in6, *len);
+}
+
+static int names_of(int sock, const struct toe_flow *flow, int scope, struct names *n)
+{
+	int domain, err = get_int(sock, SOL_SOCKET, SO_DOMAIN, &domain);
+
+	memset(n, 0, sizeof(*n));
+	if (err)
+		return err;
+	put_name(&n->local, &n->local_len, domain, flow->laddr, flow->lport, scope);
+	put_name(&n->peer, &n->peer_len, domain, flow->raddr, flow->rport, scope);
 	return 0;
 }
 
@@ -261,10 +284,23 @@ static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t
 	return err;
 }
 
-int ksock_park(int sock, const struct ksock_seqs *seqs)
+int ksock_open(const struct toe_flow *flow)
+{
+	int err, sock = socket(flow->family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	if (sock < 0)
+		return -errno;
+	err = ksock_repair_on(sock);
+	if (!err)
+		return sock;
+	close(sock);
+	return err;
+}
+
+int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ksock_seqs *seqs)
 {
 	struct names names;
-	int err = get_names(sock, &names);
+	int err = names_of(sock, flow, scope, &names);
 
 	if (!err)
 		err = reconnect(sock, &names, seqs->write_seq, seqs->rcv_nxt, 0);
@@ -382,8 +418,10 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 	const struct min_tcp *min = &im->min;
 	int mss_clamp = min->snd_mss + (min->opts & TOE_OPT_TS ? 12 : 0);
 	struct names names;
-	int err = get_names(sock, &names), soerr;
+	int err = names_of(sock, &min->flow, im->scope, &names), soerr;
 
+	if (!err)
+		err = ksock_repair_on(sock);
 	if (!err)
 		err = reconnect(sock, &names, min->snd_una, im->rx_read, mss_clamp);
 	if (!err)

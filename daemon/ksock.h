@@ -47,6 +47,8 @@ bool ksock_holds_data(int sock);
 
 int ksock_repair_on(int sock);
 int ksock_repair_off(int sock);		/* sends nothing */
+/* From whatever a move had made of a socket that was not parked yet: it goes on. */
+void ksock_resume(int sock);
 int ksock_deafen(int sock);
 int ksock_hear(int sock);
 
@@ -64,12 +66,16 @@ ssize_t ksock_peek_rcv(int sock, struct iovec *iov, int nr_iov);
 ssize_t ksock_peek_snd(int sock, void *buf, size_t size, uint32_t *write_seq);
 
 /* Disconnect (the sockops program captures MIN_TCP_T now) and rebuild empty. Repair mode and
- * filter stay on. */
-int ksock_park(int sock, const struct ksock_seqs *seqs);
+ * filter stay on. scope: interface of a link-local address. */
+int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ksock_seqs *seqs);
+
+/* A new socket in repair mode, for ksock_unpark(), where the application's is gone. -errno. */
+int ksock_open(const struct toe_flow *flow);
 
 struct ksock_image {		/* what a rebuilt socket is to contain */
 	struct min_tcp min;
 	uint8_t sk_flags;
+	int scope;
 	uint32_t window;	/* largest that was advertised; 0: unknown */
 	uint32_t rx_read;	/* first unread byte; unread holds [rx_read, rcv_nxt) */
 	struct iovec *unread;

@@ -18,6 +18,7 @@
 #include "conn.h"
 #include "ctl.h"
 #include "engine.h"
+#include "fault.h"
 #include "feature.h"
 #include "log.h"
 #include "loop.h"
@@ -71,9 +72,13 @@ static int process_init(void)
 	}
 	raise_limit(RLIMIT_NOFILE, 0);		/* one duplicate descriptor a connection */
 	raise_limit(RLIMIT_MEMLOCK, RLIM_INFINITY);
+	/* frames wait for toed while a connection is held */
+	if (setpriority(PRIO_PROCESS, 0, -15))
+		log_debug("priority: %s", strerror(errno));
 	err = privs_drop();
 	if (err)
 		return err;
+	fault_init();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	umask(0022);

@@ -9,10 +9,25 @@
  * path as before. */
 int mig_offload(struct conn *c, enum toe_why *why);
 
-/* 0: on the kernel path. -errno: what could be saved is; the socket carries the error. */
+/* 0: on the kernel path. mig_stays(error): on the hardware path as before, for there is no route to the peer. Other
+ * errors: what could be saved is; the socket carries the error. */
 int mig_upload(struct conn *c, enum toe_why why);
+bool mig_stays(int err);
 
 /* New next hop after a neighbour or route change. */
 int mig_relink(struct conn *c);
+
+/*
+ * After a toed that died in the middle of a move (mig_recover.c).
+ */
+
+/* The entry is in HOLD and has TOE_NEXT_PARKED: before mig_upload(). */
+int mig_recover_parked(struct conn *c);
+/* In HOLD without it: the socket is whole, and goes on. */
+int mig_recover_whole(struct conn *c);
+/* SONODEs of app that wait for the end of a move that nobody makes any more. */
+void mig_recover_sonodes(struct app *app);
+/* Entry of a connection whose application is gone as well: the peer gets a reset. */
+void mig_recover_orphan(const struct toe_flow *flow, const struct hw_conn *e);
 
 #endif

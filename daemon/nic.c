@@ -31,6 +31,13 @@ struct nic *nic_get(unsigned int id)
 	return id < TOE_MAX_NICS ? nics[id] : NULL;
 }
 
+int nic_ifindex(unsigned int id)
+{
+	const struct nic *nic = nic_get(id);
+
+	return nic ? nic->ifindex : 0;
+}
+
 struct nic *nic_next(struct nic *prev)
 {
 	unsigned int id = prev ? prev->id + 1 : 1;

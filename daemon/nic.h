@@ -40,6 +40,7 @@ struct nic_path {		/* where frames of a flow leave */
  * err (may be NULL): a message for the person who asked. */
 int nic_attach(int netns_fd, const char *dev, bool generic, char *err, size_t err_len);
 int nic_detach(int netns_fd, const char *dev, char *err, size_t err_len);
+int nic_ifindex(unsigned int id);		/* 0: none */
 struct nic *nic_get(unsigned int id);		/* NULL: none */
 struct nic *nic_next(struct nic *prev);		/* iterate, NULL starts */
 

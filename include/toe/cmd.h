@@ -32,6 +32,9 @@ enum toe_cmd_op {
 	/* HW: find what is lost by now (RFC 6675 NextSeg(), RFC 8985): nr_rtx segments to be sent
 	 * again now, in rtx. */
 	TOE_CMD_NEXT = 7,
+	/* HOLD: what a toed needs that finds the entry like this after the socket was parked: hw_connid, gen,
+	 * sonode, app, rings, sk_flags, and the fields of LINK, from conn. */
+	TOE_CMD_CLAIM = 8,
 };
 
 #define TOE_CMD_RTX	8

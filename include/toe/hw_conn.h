@@ -78,6 +78,10 @@ enum toe_state {		/* hw_conn.state */
 /* Or-ed into hw_conn.next by sockops: the socket is closed at the moment (it is
  * being rebuilt, or it died in the move). FINISH to KERNEL then removes the entry. */
 #define TOE_NEXT_CLOSED	0x80
+/* The socket was parked and MIN_TCP_T captured: the entry and the rings are the connection. Without it
+ * an entry in HOLD still has a whole socket. */
+#define TOE_NEXT_PARKED	0x40
+#define TOE_NEXT_STATE	0x0f	/* enum toe_state */
 
 enum toe_ca {			/* hw_conn.ca_state, RFC 6582 */
 	TOE_CA_OPEN = 0,
@@ -129,7 +133,7 @@ struct hw_conn {
 	__u32 gen;		/* generation of hw_connid */
 	__u8 state;		/* enum toe_state */
 	__u8 next;		/* in HOLD: the state that replayed frames are handled in,
-				   and TOE_NEXT_CLOSED */
+				   and TOE_NEXT_CLOSED, TOE_NEXT_PARKED */
 	__u8 nic;		/* index into nics */
 	__u8 why;		/* enum toe_why: what made the engine ask for an upload */
 	__u64 cookie;		/* CONN_T: the kernel's socket cookie */

@@ -140,7 +140,8 @@ enum toe_stat {
 	X(TIMEOUT,	"retransmission limit") \
 	X(ERROR,	"move failed") \
 	X(BUSY,		"a thread stays in a send") \
-	X(HOLE,		"data is missing in the received stream, try again")
+	X(HOLE,		"data is missing in the received stream, try again") \
+	X(NO_ROUTE,	"no route to the peer: cannot upload now")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

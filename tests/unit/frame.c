@@ -65,7 +65,7 @@ static struct hw_conn entry(uint16_t family, uint8_t opts)
 static void peer_ack(void **state)
 {
 	static const struct { uint16_t family; uint8_t opts; size_t len; } cases[] = {
-		{ 2, 0, 54 }, { 2, TOE_OPT_TS, 66 }, { 10, 0, 74 }, { 10, TOE_OPT_TS, 86 },
+		{ 2, 0, 58 }, { 2, TOE_OPT_TS, 70 }, { 10, 0, 78 }, { 10, TOE_OPT_TS, 90 },
 	};
 
 	(void)state;
@@ -88,7 +88,7 @@ static void peer_ack(void **state)
 			assert_int_equal(tcp_sum(f + l3, 8, 16, f + l4, len - l4), 0xffff);
 		}
 		if (cases[i].opts)
-			assert_memory_equal(f + l4 + 20, "\x01\x01\x08\x0a\xaa\xbb\xcc\xdd", 8);
+			assert_memory_equal(f + l4 + 24, "\x01\x01\x08\x0a\xaa\xbb\xcc\xdd", 8);
 	}
 }
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Points at which tests make toed die, as of kill -9. TOED_FAULT=offload:7 in its environment: at step 7 of the first
+ * offload; offload:7:3: of the third. The steps are those of doc/architecture.md section 6.
+ */
+#ifndef FAULT_H
+#define FAULT_H
+
+enum fault_move { FAULT_OFFLOAD, FAULT_UPLOAD, FAULT_NR };
+
+void fault_init(void);
+
+extern int fault_armed;		/* 0: none */
+void fault_reached(enum fault_move move, int step);
+
+static inline void fault_point(enum fault_move move, int step)
+{
+	if (fault_armed)
+		fault_reached(move, step);
+}
+
+#endif

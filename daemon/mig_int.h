@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the moves share: mig.c (both), mig_offload.c, mig_upload.c, mig_recover.c. */
+#ifndef MIG_INT_H
+#define MIG_INT_H
+
+#include "conn.h"
+#include "engine.h"
+#include "ksock.h"
+#include "nic.h"
+#include "toe/cmd.h"
+
+struct move {
+	struct conn *c;
+	struct toe_sonode *sonode;
+	struct nic_path path;
+	struct toe_cmd cmd;		/* its conn: the entry as last read */
+	struct ksock_seqs seqs;
+	uint32_t snd_base;		/* of the shadow */
+	struct ksock_progress before;	/* repair mode */
+	uint32_t write_seq;		/* then */
+	uint32_t snd_nxt;		/* at the parking: how far was really sent */
+	uint8_t sk_flags;
+	bool parked;			/* and MIN_TCP_T captured */
+	bool loaded;
+	uint64_t hold_start;
+	enum toe_why why;
+};
+
+/* A command to the engines for this connection, from m->cmd; tried again when the entry is locked. */
+int mig_cmd(struct move *m, enum toe_cmd_op op);
+int mig_hold(struct move *m, unsigned int next);	/* enum toe_state, TOE_NEXT_CLOSED */
+
+/* Replay what was held and leave HOLD. 1: among it was a frame that only the kernel can handle; it and all behind
+ * it are still held. */
+int mig_finish(struct move *m, enum toe_state next);
+
+void mig_count_hold(struct move *m);
+
+/* The SONODE's path word: from -> MOVING, or -EBUSY; MOVING -> path, and wake. */
+int mig_claim(struct toe_sonode *s, enum toe_path from);
+void mig_publish(struct move *m, enum toe_path path);
+
+/* Since when snd_una stands still, over the moves: a retransmission timer that each started anew would never end. */
+void mig_stuck_save(struct conn *c, struct hw_conn *e);
+void mig_stuck_restore(struct conn *c, const struct hw_conn *e);
+
+/* In HOLD with next = KERNEL and the entry in m->cmd: a socket that goes on from the entry and the rings, held frames,
+ * SONODE. May be begun again from the start as long as FINISH was not reached. */
+int mig_rebuild(struct move *m);
+
+#endif

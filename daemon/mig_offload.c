@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Offload: from the kernel's socket to the engines. The steps are those of doc/architecture.md section 6. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include "fault.h"
+#include "log.h"
+#include "loop.h"
+#include "mig.h"
+#include "mig_int.h"
+#include "rings.h"
+
+#define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
+#define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
+#define RX_RING_MAX	(TOE_CHUNK_DATA << TOE_MAX_ORDER)
+#define CLAMPED_WINDOW	((4U << 20) - 65536)	/* with its rounding less than 4 MiB */
+#define SND_PEEK_MAX	(8U << 20)
+
+static unsigned int order_for(uint32_t bytes)
+{
+	unsigned int order = 0;
+
+	while (order <= TOE_MAX_ORDER && (TOE_CHUNK_DATA << order) < bytes)
+		order++;
+	return order;
+}
+
+/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
+ * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
+static int wait_users(struct toe_sonode *s)
+{
+	uint64_t end = loop_clock_ns() + CLAIM_WAIT_NS;
+
+	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST)) {
+		if (loop_clock_ns() > end)
+			return -EBUSY;
+		sched_yield();
+	}
+	return 0;
+}
+
+/* window: what the peer may send until told otherwise and what of it waits unread. The ring holds all of it: a
+ * promise is kept to the byte. A window too large for any ring is clamped, so that it shrinks as data
+ * arrives, and the move is refused for now; before the queues are read its size is a guess. */
+static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool guess)
+{
+	struct conn *c = m->c;
+	uint32_t rx_need = window + (1U << m->cmd.conn.min.rcv_wscale);
+	unsigned int rx, tx = order_for(tx_need);
+	int err;
+
+	if (rx_need > RX_RING_MAX) {
+		if (!guess) {
+			ksock_clamp_window(c->sock, CLAMPED_WINDOW);
+			m->why = TOE_WHY_WINDOW;
+			return -EAGAIN;
+		}
+		rx_need = RX_RING_MAX;
+	}
+	rx = order_for(rx_need);
+	if (tx > TOE_MAX_ORDER || rx > TOE_MAX_ORDER) {
+		m->why = TOE_WHY_QUEUE;
+		return -EOPNOTSUPP;
+	}
+	if (c->has_rings && c->rx.order >= rx && c->tx.order >= tx)
+		return 0;
+	if (c->has_rings) {
+		app_ring_free(c->app, c->rx);
+		app_ring_free(c->app, c->tx);
+		c->has_rings = false;
+	}
+	m->why = TOE_WHY_NO_SLAB;
+	err = app_ring_alloc(c->app, rx, &c->rx);
+	if (err)
+		return err;
+	err = app_ring_alloc(c->app, tx, &c->tx);
+	if (err) {
+		app_ring_free(c->app, c->rx);
+		return err;
+	}
+	c->has_rings = true;
+	return 0;
+}
+
+/* Steps 1 and 2, before anything is disturbed. */
+static int prepare(struct move *m)
+{
+	struct hw_connid id = { .flow = m->c->flow, .gen = m->c->gen };
+	struct conn *c = m->c;
+	uint32_t key = c->hw_connid;
+	int err;
+
+	err = ksock_eligible(c->sock, &m->why);
+	if (err)
+		return err;
+	err = nic_route(&c->flow, &m->path);
+	if (err) {
+		m->why = err == -EHOSTUNREACH ? TOE_WHY_NO_NEIGH : TOE_WHY_NO_NIC;
+		return err;
+	}
+	c->nic = m->path.nic->id;
+	m->why = TOE_WHY_ERROR;
+	err = mig_cmd(m, TOE_CMD_READ);
+	if (err)
+		return err;
+	if (m->cmd.conn.min.opts & TOE_OPT_ACCECN) {
+		m->why = TOE_WHY_ECN;
+		return -EOPNOTSUPP;
+	}
+	if (m->cmd.conn.min.snd_mss > TOE_MAX_PAYLOAD) {
+		m->why = TOE_WHY_MTU;
+		return -EOPNOTSUPP;
+	}
+	err = alloc_rings(m, m->cmd.conn.min.rcv_adv - m->cmd.conn.min.copied_seq, 1, true);
+	if (err)
+		return err;
+	m->sk_flags = ksock_flags(c->sock);
+	if (bpf_map_update_elem(engine.hw_connid, &key, &id, BPF_ANY))
+		return -errno;
+	return 0;
+}
+
+/* Step 5: what passed the RX engine before HOLD arrives at the socket, which still takes it. A hole in
+ * the stream does not close while frames are held: then this is no moment to move, for what the socket
+ * holds out of order cannot be taken along, and the peer would send it again only after a timeout.
+ * Not in repair mode: an acknowledgement that arrives while its send queue is selected would make the
+ * kernel count everything unsent as sent. */
+static int settle(struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
+	uint64_t end = loop_clock_ns() + SETTLE_WAIT_NS;
+	struct ksock_progress p;
+	bool hole, late;
+	int err;
+
+	for (;;) {
+		err = ksock_progress(m->c->sock, &p);
+		if (err)
+			return err;
+		hole = (int32_t)(e->rcv_base + p.received - e->seen_end) < 0;
+		late = (int32_t)(e->snd_base + p.acked - e->seen_ack) < 0;
+		if ((!hole && !late) || loop_clock_ns() > end)
+			break;
+		sched_yield();
+	}
+	hole = hole && ksock_holds_data(m->c->sock);	/* else it reached, and was refused */
+	m->why = hole ? TOE_WHY_HOLE : TOE_WHY_ERROR;
+	return hole ? -EAGAIN : 0;
+}
+
+/* Step 6. */
+static int freeze(struct move *m)
+{
+	int err = ksock_deafen(m->c->sock);
+
+	m->snd_base = m->cmd.conn.snd_base;
+	if (!err)
+		err = ksock_progress(m->c->sock, &m->before);
+	if (!err)
+		err = ksock_repair_on(m->c->sock);
+	if (!err)
+		err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
+	m->write_seq = m->seqs.write_seq;
+	return err;
+}
+
+/* How far the socket really sent. Its own snd_nxt may be beyond: pacing or a small queue's completion
+ * may have run while the send queue was selected, and in repair mode that counts as sent what is not. */
+static uint32_t really_sent(struct move *m, const struct ksock_progress *now)
+{
+	return m->write_seq - m->before.notsent + (now->sent - m->before.sent);
+}
+
+static int copy_rcv(struct move *m)
+{
+	struct iovec iov[RINGS_IOV];
+	uint32_t len = m->seqs.rcv_nxt - m->seqs.copied_seq;
+	int nr = rings_iov(m->c->app, m->c->rx, m->seqs.copied_seq, len, iov);
+	ssize_t n = len ? ksock_peek_rcv(m->c->sock, iov, nr) : 0;
+
+	return n < 0 ? (int)n : n == (ssize_t)len ? 0 : -EIO;
+}
+
+/* The first buffer of the send queue may begin before snd_una: the last bytes count. */
+static int copy_snd(struct move *m)
+{
+	struct iovec iov[RINGS_IOV];
+	uint32_t len = m->seqs.write_seq - m->seqs.snd_una, write_seq = m->seqs.write_seq;
+	int nr = rings_iov(m->c->app, m->c->tx, m->seqs.snd_una, len, iov);
+	char *buf, *p;
+	ssize_t n;
+
+	if (!len)
+		return 0;
+	buf = malloc(SND_PEEK_MAX);
+	if (!buf)
+		return -ENOMEM;
+	n = ksock_peek_snd(m->c->sock, buf, SND_PEEK_MAX, &write_seq);
+	if (n >= 0 && write_seq != m->seqs.write_seq)
+		n = -EIO;
+	if (n >= (ssize_t)len) {
+		p = buf + (size_t)n - len;
+		for (int i = 0; i < nr; i++) {
+			memcpy(iov[i].iov_base, p, iov[i].iov_len);
+			p += iov[i].iov_len;
+		}
+	}
+	free(buf);
+	return n < 0 ? (int)n : n >= (ssize_t)len ? 0 : -EIO;
+}
+
+static int copy_once(struct move *m, uint32_t edge)
+{
+	int err = alloc_rings(m, edge - m->seqs.copied_seq, m->seqs.write_seq - m->seqs.snd_una, false);
+
+	if (!err)
+		err = copy_rcv(m);
+	return err ? err : copy_snd(m);
+}
+
+/* Step 7. A thread that slipped in while a queue was selected shows in the lengths; looking at the receive queue
+ * can make the kernel advertise a larger window (tcp_cleanup_rbuf()): once more. */
+static int copy_queues(struct move *m)
+{
+	struct ksock_seqs before;
+	uint32_t edge, now = 0;
+	int err, tries = 4;
+
+	do {
+		before = m->seqs;
+		err = ksock_rcv_edge(m->c->sock, &edge);
+		if (!err)
+			err = copy_once(m, edge);
+		if (!err)
+			err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
+		if (!err)
+			err = ksock_rcv_edge(m->c->sock, &now);
+	} while (!err && (edge != now || memcmp(&before, &m->seqs, sizeof(before))) && --tries);
+	return err ? err : tries ? 0 : -EBUSY;
+}
+
+/* Step 8. From here on the entry and the rings are enough to go on from, also for another toed. */
+static int claim(struct move *m)
+{
+	struct hw_conn *e = &m->cmd.conn;
+	struct conn *c = m->c;
+	int ttl = 64, tos = 0, err;
+	socklen_t len = sizeof(int);
+
+	if (c->flow.family == AF_INET) {
+		getsockopt(c->sock, IPPROTO_IP, IP_TTL, &ttl, &len);
+		getsockopt(c->sock, IPPROTO_IP, IP_TOS, &tos, &len);
+	} else {
+		getsockopt(c->sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, &len);
+		getsockopt(c->sock, IPPROTO_IPV6, IPV6_TCLASS, &tos, &len);
+	}
+	e->hw_connid = c->hw_connid;
+	e->gen = c->gen;
+	e->nic = (uint8_t)c->nic;
+	e->sonode = (uint64_t)c->app->id << 32 | (uint32_t)c->fd;
+	e->app = (uint16_t)c->app->id;
+	e->rx = c->rx;
+	e->tx = c->tx;
+	e->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
+	e->tos = (uint8_t)(tos & ~3);
+	e->sk_flags = m->sk_flags;
+	memcpy(e->dst_mac, m->path.dst_mac, 6);
+	memcpy(e->src_mac, m->path.src_mac, 6);
+	rings_start(c, m->seqs.copied_seq, m->seqs.write_seq);
+	err = mig_cmd(m, TOE_CMD_CLAIM);
+	fault_point(FAULT_OFFLOAD, 8);
+	return err;
+}
+
+/* Steps 9 and 10. The sockops program has written MIN_TCP_T by the time connect(AF_UNSPEC) returns. */
+static int park(struct move *m)
+{
+	struct min_tcp *min = &m->cmd.conn.min;
+	struct ksock_progress now = m->before;
+	int err, err2;
+
+	ksock_progress(m->c->sock, &now);
+	err = ksock_park(m->c->sock, &m->c->flow, nic_ifindex(m->c->nic), &m->seqs);
+	fault_point(FAULT_OFFLOAD, 10);
+	err2 = mig_cmd(m, TOE_CMD_READ);
+	if (err || err2)
+		return err ? err : err2;
+	/* a reader that was past the kernel's check may have taken bytes since: they stay read */
+	if (min->copied_seq - m->seqs.copied_seq <= m->seqs.rcv_nxt - m->seqs.copied_seq)
+		m->seqs.copied_seq = min->copied_seq;
+	if (min->snd_una != m->seqs.snd_una || min->write_seq != m->seqs.write_seq ||
+	    min->rcv_nxt != m->seqs.rcv_nxt || min->copied_seq != m->seqs.copied_seq) {
+		log_warn("connection %u: parked without its MIN_TCP_T", m->c->hw_connid);
+		return -EIO;
+	}
+	m->parked = true;
+	m->snd_nxt = really_sent(m, &now);
+	if (m->snd_nxt - min->snd_una > min->snd_nxt - min->snd_una)
+		m->snd_nxt = min->snd_nxt;
+	if (min->rcv_adv - min->copied_seq <= rings_size(m->c->rx))
+		return 0;
+	m->why = TOE_WHY_WINDOW;	/* the delayed-ACK timer has run meanwhile */
+	return -EAGAIN;
+}
+
+/* Step 11. The rest of the entry: what the socket knew came with the parking. */
+static int load(struct move *m)
+{
+	struct hw_conn *e = &m->cmd.conn;
+	struct conn *c = m->c;
+	int err;
+
+	e->why = TOE_WHY_NEW;
+	e->qp = 0;
+	e->recover = e->min.snd_una;
+	e->dupacks = e->ca_state = e->nr_ooo = e->unacked_segs = e->backoff = 0;
+	mig_stuck_restore(c, e);
+	e->rtt_start_us = 0;
+	e->cc_alg = ksock_cc(c->sock, e->min.opts);
+	e->min.snd_nxt = m->snd_nxt;
+	rings_start(c, e->min.copied_seq, e->min.write_seq);
+	err = mig_cmd(m, TOE_CMD_LOAD);
+	m->loaded = !err;
+	return err;
+}
+
+static void publish(struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
+	struct toe_sonode *s = m->sonode;
+
+	s->hw_connid = m->c->hw_connid;
+	s->gen = m->c->gen;
+	s->rx = m->c->rx;
+	s->tx = m->c->tx;
+	s->mss = e->min.snd_mss;
+	s->family = (uint8_t)m->c->flow.family;
+	s->opts = e->min.opts;
+	s->rcv_wscale = e->min.rcv_wscale;
+	mig_publish(m, TOE_PATH_HW);
+}
+
+/* Has the kernel counted bytes as sent that were not, while its send queue was selected? */
+static bool sent_untrue(struct move *m)
+{
+	struct ksock_progress now;
+
+	return m->seqs.write_seq && !ksock_progress(m->c->sock, &now) &&
+	       m->seqs.write_seq - now.notsent != really_sent(m, &now);
+}
+
+/* Before the socket was parked: it goes on as if nothing had been. */
+static void back_out(struct move *m)
+{
+	ksock_resume(m->c->sock);
+	if (m->sk_flags & TOE_SK_REUSEADDR)
+		setsockopt(m->c->sock, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	if (!mig_hold(m, TOE_KERNEL))
+		mig_finish(m, TOE_KERNEL);
+	mig_publish(m, TOE_PATH_KERNEL);
+}
+
+/* After the socket was taken apart: put it together again from what is known. */
+static int salvage(struct move *m)
+{
+	struct hw_conn *e = &m->cmd.conn;
+	int err = mig_hold(m, TOE_KERNEL);
+
+	if (err)
+		return err;
+	e->sk_flags = m->sk_flags;
+	if (!m->parked) {
+		e->min.snd_una = m->seqs.snd_una;
+		m->snd_nxt = e->min.write_seq = m->seqs.write_seq;
+		e->min.rcv_nxt = e->min.last_ack = m->seqs.rcv_nxt;
+		e->min.copied_seq = m->seqs.copied_seq;
+	}
+	if (!m->loaded) {
+		e->min.snd_nxt = m->snd_nxt;
+		rings_start(m->c, m->seqs.copied_seq, m->seqs.write_seq);
+	}
+	return mig_rebuild(m);
+}
+
+/* Steps 4 to 7. */
+static int take(struct move *m)
+{
+	int err = mig_hold(m, TOE_HW);
+
+	fault_point(FAULT_OFFLOAD, 4);
+	if (!err)
+		err = settle(m);
+	fault_point(FAULT_OFFLOAD, 5);
+	if (!err)
+		err = freeze(m);
+	fault_point(FAULT_OFFLOAD, 6);
+	if (!err)
+		err = copy_queues(m);
+	fault_point(FAULT_OFFLOAD, 7);
+	return err;
+}
+
+int mig_offload(struct conn *c, enum toe_why *why)
+{
+	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd] };
+	int err = prepare(&m), err2;
+
+	if (!err && mig_claim(m.sonode, TOE_PATH_KERNEL)) {
+		err = -EBUSY;
+		m.why = TOE_WHY_NO_FD;
+	}
+	if (err)
+		goto out;
+	m.why = TOE_WHY_BUSY;
+	err = wait_users(m.sonode);
+	if (err) {
+		mig_publish(&m, TOE_PATH_KERNEL);
+		goto out;
+	}
+	m.why = TOE_WHY_ERROR;
+	fault_point(FAULT_OFFLOAD, 3);
+	m.hold_start = loop_clock_ns();
+	err = take(&m);
+	if (err && !sent_untrue(&m)) {
+		back_out(&m);
+		goto out;
+	}
+	err2 = claim(&m);
+	if (!err2)
+		err2 = park(&m);
+	err = err ? err : err2;
+	if (!err)
+		err = load(&m);
+	fault_point(FAULT_OFFLOAD, 11);
+	if (!err)
+		err = mig_finish(&m, TOE_HW);
+	fault_point(FAULT_OFFLOAD, 12);
+	if (err) {		/* < 0: failure; 1: a frame for the kernel came meanwhile */
+		err2 = salvage(&m);
+		err = err2 ? err2 : err > 0 ? -EAGAIN : err;
+		goto out;
+	}
+	mig_count_hold(&m);
+	if (engine.clock[c->hw_connid].ack_since || m.cmd.conn.min.last_ack != m.cmd.conn.min.rcv_nxt)
+		conn_send_ack(c, &m.cmd.conn.min);
+	c->una_seen = m.cmd.conn.min.snd_una;
+	publish(&m);
+	fault_point(FAULT_OFFLOAD, 13);
+	conn_moves.offloads++;
+out:
+	*why = m.why;
+	return err;
+}
+

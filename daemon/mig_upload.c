@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Upload: from the engines to the kernel's socket. The steps are those of doc/architecture.md section 6. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "fault.h"
+#include "frame.h"
+#include "hold.h"
+#include "log.h"
+#include "loop.h"
+#include "mig.h"
+#include "mig_int.h"
+#include "rings.h"
+
+/* Unread, unacknowledged and unsent bytes, and the state to go on from. */
+static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[3][RINGS_IOV])
+{
+	struct conn *c = m->c;
+	struct min_tcp *min = &m->cmd.conn.min;
+	uint32_t filled;
+
+	memset(im, 0, sizeof(*im));
+	im->min = *min;
+	im->sk_flags = m->cmd.conn.sk_flags;
+	im->scope = nic_ifindex(c->nic);
+	im->unread = iov[0];
+	im->unacked = iov[1];
+	im->unsent = iov[2];
+	im->rx_read = min->rcv_nxt;
+	if (!c->has_rings)
+		return;
+	im->rx_read = rings_rx_read(c, min);
+	im->window = rings_size(c->rx) - (1U << min->rcv_wscale);
+	filled = rings_tx_filled(c, min->snd_una, min->snd_nxt);
+	im->nr_unread = rings_iov(c->app, c->rx, im->rx_read, min->rcv_nxt - im->rx_read, iov[0]);
+	im->nr_unacked = rings_iov(c->app, c->tx, min->snd_una, min->snd_nxt - min->snd_una, iov[1]);
+	im->nr_unsent = rings_iov(c->app, c->tx, min->snd_nxt, filled - min->snd_nxt, iov[2]);
+}
+
+static void replay_from_peer(struct move *m, uint32_t seq, const void *payload, size_t len)
+{
+	uint8_t frame[FRAME_HDR_MAX + FRAME_DATA_MAX];
+	size_t n = frame_from_peer(&m->cmd.conn, seq, payload, len, frame);
+
+	engine_replay(m->c->nic, frame, n, true);
+}
+
+/* What was received out of order was reported to the peer (SACK), who sends it again only after a
+ * timeout: hand it to the rebuilt socket as if it came once more. */
+static void replay_ooo(struct move *m, struct toe_ival ival)
+{
+	uint32_t len = ival.end - ival.start, room = m->cmd.conn.min.rcv_adv - ival.start;
+	struct iovec iov[RINGS_IOV];
+	int nr;
+
+	if (!m->c->has_rings || !len || len > room || len > rings_size(m->c->rx))
+		return;
+	nr = rings_iov(m->c->app, m->c->rx, ival.start, len, iov);
+	for (int i = 0; i < nr; i++) {
+		const char *p = iov[i].iov_base;
+
+		for (size_t left = iov[i].iov_len, n; left; left -= n, p += n, ival.start += n) {
+			n = left < FRAME_DATA_MAX ? left : FRAME_DATA_MAX;
+			replay_from_peer(m, ival.start, p, n);
+		}
+	}
+}
+
+/* What a rebuilt socket lacks and only frames can bring: ts_recent, a header prediction that knows the peer's
+ * window (restore_window() in ksock.c), and the out-of-order queue. */
+static void replay_state(struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
+	struct nic *nic = nic_get(m->c->nic);
+
+	if (!nic || nic_enter(nic))
+		return;
+	replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
+	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
+		replay_ooo(m, engine.rec[m->c->hw_connid].ooo[i]);
+	nic_leave();
+}
+
+/* For the next offload's step 5. */
+static void note_reach(struct conn *c, struct hw_conn *e)
+{
+	const struct toe_ival *ooo = engine.rec[c->hw_connid].ooo;
+
+	e->seen_ack = e->min.snd_una;
+	e->seen_end = e->min.rcv_nxt;
+	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
+		if (ooo[i].end - e->min.rcv_nxt < 1U << 31 &&
+		    ooo[i].end - e->min.rcv_nxt > e->seen_end - e->min.rcv_nxt)
+			e->seen_end = ooo[i].end;
+}
+
+/* The application's socket is gone, and toed was away then: another one takes its place, so that the peer
+ * gets what is still to be sent, and the end of the connection. */
+static int replace_sock(struct move *m)
+{
+	struct nic *nic = nic_get(m->c->nic);
+	int err = nic ? nic_enter(nic) : -ENODEV;
+
+	if (err)
+		return err;
+	m->c->sock = ksock_open(&m->c->flow);
+	nic_leave();
+	return m->c->sock < 0 ? m->c->sock : 0;
+}
+
+/* No way to the peer at the moment, so the kernel will not connect: the engines keep what they have. */
+static int stay(struct move *m, const struct ksock_image *im)
+{
+	const struct min_tcp *min = &im->min;
+	struct held *h;
+	int err;
+
+	rings_start(m->c, im->rx_read, rings_tx_filled(m->c, min->snd_una, min->snd_nxt));
+	err = mig_hold(m, TOE_HW);
+	while (!err && (err = mig_finish(m, TOE_HW)) == 1) {
+		h = hold_pop(m->c);	/* only the kernel can handle it: as if lost on the wire */
+		free(h);
+		err = 0;
+	}
+	m->why = TOE_WHY_NO_ROUTE;
+	mig_publish(m, TOE_PATH_HW);
+	return err;
+}
+
+bool mig_stays(int err)
+{
+	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EADDRNOTAVAIL;
+}
+
+/* The socket lives; the entry becomes its shadow, and what waited gets to it. */
+static int hand_over(struct move *m, struct ksock_image *im)
+{
+	struct hw_conn *e = &m->cmd.conn;
+	struct conn *c = m->c;
+	int err, err2;
+
+	replay_state(m);
+	mig_stuck_save(c, e);
+	note_reach(c, e);
+	e->snd_base = im->min.snd_una;	/* the rebuilt socket counts from here */
+	e->rcv_base = im->rx_read;
+	e->qp = 0;
+	err2 = mig_cmd(m, TOE_CMD_LOAD);
+	fault_point(FAULT_UPLOAD, 7);
+	err = ksock_send_rest(c->sock, im);
+	if (err)
+		log_err("connection %u: unsent bytes cannot be given back to the kernel: %s",
+			c->hw_connid, strerror(-err));
+	fault_point(FAULT_UPLOAD, 8);
+	return err2 ? err2 : err;
+}
+
+int mig_rebuild(struct move *m)
+{
+	static struct iovec iov[3][RINGS_IOV];
+	struct conn *c = m->c;
+	bool orphan = c->sock < 0;
+	struct ksock_image im;
+	int err, err2;
+
+	rings_freeze(c);
+	fault_point(FAULT_UPLOAD, 3);
+	take_image(m, &im, iov);
+	err = orphan ? replace_sock(m) : 0;
+	if (!err)
+		err = ksock_unpark(c->sock, &im);
+	fault_point(FAULT_UPLOAD, 6);
+	if (mig_stays(err) && c->has_rings) {
+		err2 = stay(m, &im);
+		return err2 ? err2 : err;
+	}
+	if (err)
+		log_err("connection %u (cookie %llu): cannot be given back to the kernel: %s",
+			c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
+	else
+		err = hand_over(m, &im);
+	err2 = mig_hold(m, orphan ? TOE_KERNEL | TOE_NEXT_CLOSED : TOE_KERNEL);
+	if (!err2)
+		err2 = mig_finish(m, TOE_KERNEL);
+	fault_point(FAULT_UPLOAD, 9);
+	if (err2)
+		log_err("connection %u: entry lost during upload: %s", c->hw_connid, strerror(-err2));
+	mig_count_hold(m);
+	mig_publish(m, TOE_PATH_KERNEL);
+	fault_point(FAULT_UPLOAD, 10);
+	return err ? err : err2;
+}
+
+int mig_upload(struct conn *c, enum toe_why why)
+{
+	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd], .why = why };
+	int err;
+
+	if (mig_claim(m.sonode, TOE_PATH_HW))
+		log_debug("connection %u: SONODE was not on the hardware path", c->hw_connid);
+	fault_point(FAULT_UPLOAD, 1);
+	m.hold_start = loop_clock_ns();
+	err = mig_hold(&m, TOE_KERNEL);
+	fault_point(FAULT_UPLOAD, 2);
+	if (err) {
+		log_err("connection %u: no entry to upload from: %s", c->hw_connid, strerror(-err));
+		return err;
+	}
+	err = mig_rebuild(&m);
+	if (err)
+		conn_moves.failed++;
+	else
+		conn_moves.uploads++;
+	return err;
+}
