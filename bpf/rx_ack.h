@@ -14,7 +14,8 @@ static __always_inline bool ack_window(struct min_tcp *m, const struct seg *s)
 
 	if (seq_before(s->ack, m->snd_una))
 		return false;
-	if (!seq_before(m->snd_wl1, s->seq) &&
+	/* as Linux's tcp_may_update_window(): what acknowledges new data is newer, also in a retransmission */
+	if (!seq_after(s->ack, m->snd_una) && !seq_before(m->snd_wl1, s->seq) &&
 	    !(m->snd_wl1 == s->seq && seq_leq(m->snd_wl2, s->ack)))
 		return false;
 	changed = wnd != m->snd_wnd;

@@ -89,7 +89,7 @@ static void note_reach(struct conn *c, struct hw_conn *e)
 	e->seen_ack = e->min.snd_una;
 	e->seen_end = e->min.rcv_nxt;
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
-		if (ooo[i].end - e->min.rcv_nxt < 1U << 31 &&
+		if (ooo[i].start != ooo[i].end && ooo[i].end - e->min.rcv_nxt < 1U << 31 &&
 		    ooo[i].end - e->min.rcv_nxt > e->seen_end - e->min.rcv_nxt)
 			e->seen_end = ooo[i].end;
 }

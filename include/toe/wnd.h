@@ -2,18 +2,25 @@
 /*
  * The receive window that a segment of ours advertises. Pure.
  *
- * Right edge: rx_read + ring size - (1 << rcv_wscale), moved only when that
+ * Right edge: rx_read + ring size - reserve, moved only when that
  * gains min(size / 2, one segment) (RFC 9293 3.8.6.2.2), never left of rcv_adv.
- * The scale's rounding is upwards where else the edge would move to the left;
- * the unit kept back above is the room for that. Where even that room is used
- * up the figure on the wire rounds down, but bytes up to rcv_adv are still
- * accepted.
+ * The scale's rounding is upwards where else the edge would move to the left (RFC 7323 section 2.4), as
+ * Linux does; the reserve is the room for that. Where even that is used up (by a peer that sends small segments to a
+ * reader that does not read) the figure on the wire rounds down, but bytes up to rcv_adv are still accepted.
  */
 #ifndef TOE_WND_H
 #define TOE_WND_H
 
 #include "toe/hw_conn.h"
 #include "toe/seq.h"
+
+/* An acknowledgement of two segments costs up to a unit of them while nobody reads. */
+TOE_PURE __u32 wnd_reserve(__u32 unit, __u32 size)
+{
+	__u32 want = 40 * unit + (size >> 12) * unit, most = size / 16 * 5;
+
+	return want < most ? want : most;
+}
 
 /*
  * read: rx_read, checked to lie in [rcv_nxt - size, rcv_nxt]. Returns the
@@ -23,7 +30,7 @@ TOE_PURE __u16 wnd_select(struct min_tcp *m, __u32 read, __u32 size)
 {
 	__u32 shift = m->rcv_wscale & 15, unit = 1U << shift;
 	__u32 least = m->rcv_mss < size / 2 ? m->rcv_mss : size / 2;
-	__u32 edge = read + size - unit, wire;
+	__u32 edge = read + size - wnd_reserve(unit, size), wire;
 
 	if ((__s32)(edge - m->rcv_adv) < (__s32)least)
 		edge = m->rcv_adv;

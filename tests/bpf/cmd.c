@@ -215,6 +215,8 @@ static void hear_sack(__u32 ack, __u32 s, __u32 e, __u32 s2, __u32 e2)
 static void holes(void **state)
 {
 	struct hw_conn c = test_conn();
+	__u32 id = ENV_ID;
+	struct hw_rec rec;
 
 	(void)state;
 	c.min.snd_nxt += 10 * MSS;
@@ -241,6 +243,8 @@ static void holes(void **state)
 	assert_int_equal(conn()->ca_state, TOE_CA_OPEN);
 	assert_int_equal(conn()->sacked, 0);
 	assert_int_equal(conn()->rec, 0);
+	TRY(!bpf_map_lookup_elem(env_map(env.rx->maps.hw_rec), &id, &rec));
+	assert_int_equal(rec.reo_mult, 2);			/* RFC 8985 6.2 step 4 */
 }
 
 /* RFC 6675 5.1: what is SACKED is not sent again after a timeout. */

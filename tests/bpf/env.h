@@ -32,6 +32,7 @@
 #include "rx.skel.h"
 #include "tx.skel.h"
 #include "toe/cmd.h"
+#include "toe/hw_rec.h"
 #include "toe/maps.h"
 #include "toe/ring.h"
 

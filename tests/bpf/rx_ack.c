@@ -132,6 +132,24 @@ static void start_reno(void)
 	env_ctl()->tx_filled = SND0 + FLIGHT;
 }
 
+/* A retransmission of the peer that acknowledges new data brings its window along. */
+static void window_with_old_seq(void **state)
+{
+	struct seg s = plain(RCV0 - 500, 500);
+
+	(void)state;
+	s.ack = SND0 + 1000;
+	s.window = 100;
+	rx(&s);
+	assert_int_equal(conn()->min.snd_una, SND0 + 1000);
+	assert_int_equal(conn()->min.snd_wnd, 800);
+	s.window = 900;				/* acknowledges nothing new: older */
+	s.seq -= 100;
+	s.len += 100;
+	rx(&s);
+	assert_int_equal(conn()->min.snd_wnd, 800);
+}
+
 static void fast_retransmit(void **state)
 {
 	(void)state;
@@ -290,7 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(advance), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
-		CASE(fast_retransmit), CASE(what_is_no_duplicate), CASE(no_flight_no_duplicate),
+		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(what_is_no_duplicate), CASE(no_flight_no_duplicate),
 		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
 	int failed;

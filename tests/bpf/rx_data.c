@@ -331,7 +331,7 @@ static void window_edge(void **state)
 	(void)state;
 	c.min.rcv_adv = RCV0 + 1000;
 	make_hw(c);
-	env_ctl()->rx_read = RCV0 - ENV_RING + 1000 + 32;	/* nothing more can be offered */
+	env_ctl()->rx_read = RCV0 - ENV_RING + 1000 + wnd_reserve(1 << 5, ENV_RING);	/* nothing more can be offered */
 	a = expect_ack(rx(&s));				/* 1000 fit */
 	assert_int_equal(a.ack, RCV0 + 1000);
 	assert_int_equal(a.window, 0);
@@ -368,6 +368,31 @@ static void window_never_shrinks(void **state)
 		assert_true(seq_leq(m.rcv_adv, read + ENV_RING));
 		assert_true(seq_leq(m.rcv_nxt + (wire << m.rcv_wscale), m.rcv_adv));
 		assert_true(m.rcv_adv - (m.rcv_nxt + (wire << m.rcv_wscale)) < 1U << m.rcv_wscale);
+	}
+}
+
+/* The peer never sees the edge move to the left while nobody reads, at full segments and the largest scale of a ring. */
+static void window_rounds_up(void **state)
+{
+	(void)state;
+	for (__u8 shift = 0; shift <= 10; shift++) {
+		struct min_tcp m = test_conn().min;
+		__u32 seen, read = RCV0;
+
+		m.rcv_wscale = shift;
+		m.rcv_mss = 1448;
+		m.rcv_adv = seen = RCV0;
+		for (int round = 0; round < 3; round++, read = m.rcv_nxt) {
+			for (int i = 0; i < 100; i++) {
+				__u32 edge = m.rcv_nxt + ((__u32)wnd_select(&m, read, ENV_RING) << shift);
+
+				assert_true(seq_geq(edge, seen));
+				seen = edge;
+				m.rcv_nxt = seq_min(seen, m.rcv_nxt + 2 * 1448);
+			}
+			assert_int_equal(m.rcv_nxt, seen);
+			assert_true(seen - read > (shift ? ENV_RING / 8 * 5 : 60000));
+		}
 	}
 }
 
@@ -551,7 +576,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
 		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
-		CASE(overlaps), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks),
+		CASE(overlaps), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
 		CASE(positions_are_not_believed), CASE(paws), CASE(ts_recent_unknown), CASE(bad_checksum), CASE(option_orders),
 		CASE(not_ours), CASE(ethernet_padding), CASE(speed),
 	};
