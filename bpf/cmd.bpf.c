@@ -67,7 +67,7 @@ static __always_inline void cmd_start(struct hw_conn *c)
 		return;
 	__builtin_memset(r, 0, sizeof(*r));
 	c->sacked = 0;
-	c->last_tx_ms = bpf_ktime_get_ns() / 1000000;
+	c->last_tx_ms = c->challenge_ms = bpf_ktime_get_ns() / 1000000;
 	c->rec = 0;
 	c->ca_state = TOE_CA_OPEN;
 	c->recover = c->min.snd_una;

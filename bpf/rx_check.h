@@ -29,8 +29,8 @@ static __always_inline bool rst_in_window(const struct hw_conn *c, const struct 
 
 /*
  * What the kernel's code is to handle: enum toe_why, 0 for a plain segment.
- * A FIN or SYN outside the window is none of these: it is answered as any other
- * unacceptable segment is (RFC 5961 section 4).
+ * A FIN outside the window is none of these: it is answered as any other
+ * unacceptable segment is. A SYN, and an RST that does not name rcv_nxt, are challenged (RFC 5961 sections 3, 4).
  */
 static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct seg *s)
 {
@@ -39,26 +39,22 @@ static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct se
 	if (!(s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG)))
 		return 0;
 	if (s->flags & TCP_RST)
-		return rst_in_window(c, s) ? TOE_WHY_RST : 0;
-	if (!seg_in_window(c, s))
+		return s->seq == c->min.rcv_nxt ? TOE_WHY_RST : 0;
+	if (!seg_in_window(c, s) || (s->flags & TCP_SYN))
 		return 0;
-	if (s->flags & TCP_SYN)
-		return TOE_WHY_SYN;
 	return s->flags & TCP_FIN ? TOE_WHY_FIN : TOE_WHY_URG;
 }
 
 /* RFC 5961 section 7, and no endless exchange of acknowledgements between two
- * ends that disagree: a segment without data is answered once in 128 ms. */
+ * ends that disagree: such answers are 64 to 191 ms apart, by chance, so that nobody can count them. */
 static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct seg *s,
 						 __u32 now_ms)
 {
-	__u8 tick = (now_ms >> 7) | 1;
-
-	if (!s->len) {
-		if (c->min.challenge == tick)
-			return RX_DROP;
-		c->min.challenge = tick;
-	}
+	if (s->len && !(s->flags & (TCP_SYN | TCP_RST)))
+		return RX_ACK;
+	if (seq_before(now_ms, c->challenge_ms))
+		return RX_DROP;
+	c->challenge_ms = now_ms + 64 + (bpf_get_prandom_u32() & 127);
 	return RX_ACK;
 }
 
@@ -93,7 +89,7 @@ static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct 
 {
 	if (s->flags & TCP_RST) {
 		count(RX_OUT_OF_WINDOW);
-		return RX_DROP;
+		return rst_in_window(c, s) ? challenge(c, s, r->now_ms) : RX_DROP;
 	}
 	if (paws_refuses(c, s)) {
 		count(RX_PAWS);

@@ -66,7 +66,7 @@ struct min_tcp {
 	__u8 snd_wscale;	/* shift of the peer's windows */
 	__u8 rcv_wscale;	/* shift of ours */
 	__u8 opts;		/* enum toe_opt */
-	__u8 challenge;		/* RX engine: tick of the last challenge ACK, RFC 5961 section 7 */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct min_tcp) == 120, "min_tcp");
 
@@ -184,7 +184,7 @@ struct hw_conn {
 	__u8 ecn;		/* enum toe_ecn */
 	__u8 rec;		/* enum toe_rec_hot */
 	__u8 pad;
-	__u32 reserved;
+	__u32 challenge_ms;	/* no challenge ACK before, CLOCK_MONOTONIC; RFC 5961 section 7 */
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
 

@@ -140,10 +140,14 @@ static const struct {
 	{ "fin, old", { .seq = -50U, .flags = FIN | ACK }, 0, XDP_TX, false },
 	{ "fin, beyond", { .seq = ADV + 1, .flags = FIN | ACK }, 0, XDP_TX, false },
 	{ "rst at rcv_nxt", { .flags = RST }, TOE_WHY_RST, 0, false },
-	{ "rst in window", { .seq = 1000, .flags = RST | ACK }, TOE_WHY_RST, 0, false },
+	{ "rst right of it", { .seq = 1, .flags = RST }, 0, XDP_TX, false },
+	{ "rst in window", { .seq = 1000, .flags = RST | ACK, .len = 7 }, 0, XDP_TX, false },
+	{ "rst at the edge", { .seq = ADV - 1, .flags = RST }, 0, XDP_TX, false },
 	{ "rst old", { .seq = -1U, .flags = RST }, 0, XDP_DROP, false },
 	{ "rst beyond", { .seq = ADV, .flags = RST }, 0, XDP_DROP, false },
-	{ "syn", { .seq = 10, .flags = SYN }, TOE_WHY_SYN, 0, false },
+	{ "syn at rcv_nxt", { .flags = SYN }, 0, XDP_TX, false },
+	{ "syn", { .seq = 10, .flags = SYN | ACK, .len = 5 }, 0, XDP_TX, false },
+	{ "syn, data", { .seq = 10, .flags = SYN, .len = 100 }, 0, XDP_TX, false },
 	{ "syn outside", { .seq = -90000U, .flags = SYN }, 0, XDP_TX, false },
 	{ "urg", { .flags = URG | ACK, .len = 3 }, TOE_WHY_URG, 0, false },
 	{ "ip options", { .flags = ACK, .len = 9, .ip_opts = true }, TOE_WHY_OPTIONS, 0, true },
@@ -151,6 +155,39 @@ static const struct {
 	{ "ce, not negotiated", { .flags = ACK, .len = 9, .ecn = 3 }, 0, XDP_DROP, false },
 	{ "ece, not negotiated", { .flags = ACK | ECE }, 0, XDP_DROP, false },
 };
+
+/* RFC 5961 section 7: not more than one in 64 ms, at moments that cannot be foretold. */
+static void challenges(void **state)
+{
+	struct seg s = plain(RCV0 + 10, 100);
+	__u32 first = 0;
+	bool differs = false;
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		__u32 now, gap;
+
+		make_hw(test_conn());
+		s.flags = RST;
+		s.len = 0;
+		assert_int_equal(rx(&s), XDP_TX);
+		assert_int_equal(dissect(&out).ack, RCV0);
+		assert_int_equal(dissect(&out).seq, SND0);
+		s.flags = SYN;
+		s.len = 100;			/* data does not help */
+		assert_int_equal(rx(&s), XDP_DROP);
+		assert_int_equal(conn()->min.rcv_nxt, RCV0);
+		s = plain(RCV0, 10);
+		rx(&s);				/* last_rx_ms */
+		now = env.clock[ENV_ID].last_rx_ms;
+		gap = conn()->challenge_ms - now;
+		assert_true(gap + 30 >= 64 && gap <= 191);
+		differs |= first && gap != first;
+		first = gap;
+		s = plain(RCV0 + 10, 100);
+	}
+	assert_true(differs);
+}
 
 static void strange_segments(void **state)
 {
@@ -264,7 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(partial_checksum),
-		CASE(strange_segments),
+		CASE(strange_segments), CASE(challenges),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
 	int failed;
