@@ -278,6 +278,8 @@ struct tcp_sock {
 	u32 rcv_wup;
 	u64 bytes_acked;
 	u64 bytes_received;
+	u64 bytes_sent;
+	u64 bytes_retrans;
 };
 
 #pragma clang attribute pop

@@ -291,11 +291,13 @@ static __always_inline void so_state(struct bpf_sock_ops *ops, __u32 from, __u32
 		if (shadow_kill(c, &f))
 			count(SO_GONE);
 	} else if (c->state == TOE_HOLD && to == BPF_TCP_CLOSE) {
-		if (c->next == TOE_HW) {	/* in HOLD nobody else writes it */
+		if (c->next == TOE_HW) {	/* in HOLD nobody else writes these */
 			min_capture(&c->min, tp);
 			c->ecn = ecn_of(tp);
+			c->rx_base += tp->bytes_received;
+			c->tx_base += tp->bytes_sent - tp->bytes_retrans;
 		}
-		PUT(c->next, c->next | TOE_NEXT_CLOSED);
+		PUT(c->next, c->next | TOE_NEXT_CLOSED | TOE_NEXT_PARKED);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "nic.h"
 #include "toe/cc.h"
+#include "sdiag.h"
 
 static const char *const whys[] = {
 #define X(sym, text) text,
@@ -61,16 +62,23 @@ static void add_owner(struct json_object *o, const struct hw_conn *conn, struct 
 	ctl_add_str(o, "why", why < TOE_NR_WHYS ? whys[why] : "?");
 }
 
+/* Bytes are the connection's, of its stays on both paths; segments are the engines' in this stay. */
 static void add_traffic(struct json_object *o, const struct hw_conn *conn)
 {
 	const struct hw_clock *k = &engine.clock[conn->hw_connid % TOE_MAX_CONNS];
 	bool hw = conn->state != TOE_KERNEL && conn->hw_connid;
 
-	ctl_add_int(o, "rx_bytes", hw ? (int64_t)k->rx_bytes : 0);
-	ctl_add_int(o, "tx_bytes", hw ? (int64_t)k->tx_bytes : 0);
+	json_object_object_add(o, "rx_bytes", NULL);
+	json_object_object_add(o, "tx_bytes", NULL);
+	if (hw) {
+		ctl_add_int(o, "rx_bytes", (int64_t)k->rx_bytes);
+		ctl_add_int(o, "tx_bytes", (int64_t)k->tx_bytes);
+	}
 	ctl_add_int(o, "rx_segs", hw ? k->rx_segs : 0);
 	ctl_add_int(o, "tx_segs", hw ? k->tx_segs : 0);
 	ctl_add_int(o, "rtx_segs", hw ? k->rtx_segs : 0);
+	ctl_add_int(o, "rtt_us", conn->min.srtt_us);
+	ctl_add_int(o, "cwnd", conn->min.cwnd);
 }
 
 static struct json_object *entry(const struct toe_flow *flow, const struct hw_conn *conn,
@@ -95,16 +103,63 @@ static struct json_object *entry(const struct toe_flow *flow, const struct hw_co
 	ctl_add_int(o, "net", flow->net);
 	ctl_add_str(o, "interface", nic ? nic->name : NULL);
 	add_traffic(o, conn);
-	ctl_add_int(o, "rtt_us", conn->min.srtt_us);
-	ctl_add_int(o, "cwnd", conn->min.cwnd);
 	return o;
 }
+
+struct shadow {			/* listed on the kernel path */
+	struct json_object *o;	/* the array's */
+	uint64_t cookie;
+	uint64_t rx_base, tx_base;
+};
 
 struct list {
 	struct ctl_select select;
 	struct json_object *array;
 	bool whole;		/* all there is, not a line */
+	struct shadow *shadows;
+	size_t nr_shadows, max_shadows;
 };
+
+static void note_shadow(struct list *l, struct json_object *o, const struct hw_conn *conn)
+{
+	if (l->nr_shadows == l->max_shadows) {
+		size_t max = l->max_shadows ? l->max_shadows * 2 : 64;
+		struct shadow *more = realloc(l->shadows, max * sizeof(*more));
+
+		if (!more)
+			return;
+		l->shadows = more;
+		l->max_shadows = max;
+	}
+	l->shadows[l->nr_shadows++] = (struct shadow){
+		.o = o, .cookie = conn->cookie, .rx_base = conn->rx_base, .tx_base = conn->tx_base,
+	};
+}
+
+/* On the kernel path the kernel knows more than the shadow. All sockets in one question. */
+static void add_kernel_traffic(struct list *l)
+{
+	struct sdiag diag;
+	size_t i;
+
+	if (!l->nr_shadows)
+		return;
+	sdiag_read(&diag);
+	for (i = 0; i < l->nr_shadows; i++) {
+		struct shadow *s = &l->shadows[i];
+		const struct sdiag_sock *k = sdiag_find(&diag, s->cookie);
+
+		if (!k)
+			continue;
+		ctl_add_int(s->o, "rx_bytes", (int64_t)(s->rx_base + k->received));
+		ctl_add_int(s->o, "tx_bytes", (int64_t)(s->tx_base + k->sent));
+		ctl_add_int(s->o, "rtt_us", k->rtt_us);
+		ctl_add_int(s->o, "cwnd", k->cwnd);
+	}
+	sdiag_free(&diag);
+	free(l->shadows);
+	l->shadows = NULL;
+}
 
 static void mac(struct json_object *o, const char *key, const __u8 m[6])
 {
@@ -191,6 +246,8 @@ static int visit(const struct toe_flow *flow, const struct hw_conn *conn, void *
 	o = entry(flow, conn, app, fd);
 	if (l->whole)
 		add_whole(o, conn);
+	if (conn->state == TOE_KERNEL)
+		note_shadow(l, o, conn);
 	json_object_array_add(l->array, o);
 	return 0;
 }
@@ -215,8 +272,10 @@ static struct json_object *list(struct list *l)
 
 	l->array = json_object_new_array();
 	err = engine_walk(visit, l);
+	add_kernel_traffic(l);
 	if (err) {
 		json_object_put(l->array);
+		l->array = NULL;
 		return ctl_error(err, "cannot read hw_conn_t: %s", strerror(-err));
 	}
 	json_object_array_sort(l->array, by_cookie);

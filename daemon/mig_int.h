@@ -21,7 +21,7 @@ struct move {
 	uint32_t snd_nxt;		/* at the parking: how far was really sent */
 	uint8_t sk_flags;
 	bool parked;			/* and MIN_TCP_T captured */
-	bool loaded;
+	bool loaded;			/* the engine counts the bytes */
 	uint64_t hold_start;
 	enum toe_why why;
 };

@@ -306,10 +306,21 @@ static int park(struct move *m)
 	return -EAGAIN;
 }
 
+/* The counts of bytes go with the connection. Of an entry in HOLD nobody else writes the clock. */
+static void bytes_to_engine(struct move *m, uint64_t rx, uint64_t tx)
+{
+	struct hw_clock *k = &engine.clock[m->c->hw_connid];
+
+	k->rx_bytes = rx;
+	k->tx_bytes = tx;
+	m->loaded = true;
+}
+
 /* Step 11. The rest of the entry: what the socket knew came with the parking. */
 static int load(struct move *m)
 {
 	struct hw_conn *e = &m->cmd.conn;
+	uint64_t rx = e->rx_base, tx = e->tx_base;
 	struct conn *c = m->c;
 	int err;
 
@@ -323,7 +334,8 @@ static int load(struct move *m)
 	e->min.snd_nxt = m->snd_nxt;
 	rings_start(c, e->min.copied_seq, e->min.write_seq);
 	err = mig_cmd(m, TOE_CMD_LOAD);
-	m->loaded = !err;
+	if (!err)
+		bytes_to_engine(m, rx, tx);
 	return err;
 }
 

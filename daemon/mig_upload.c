@@ -132,6 +132,20 @@ bool mig_stays(int err)
 	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EADDRNOTAVAIL;
 }
 
+/* What is put into the rebuilt socket's receive queue, the kernel counts again. */
+static void bytes_to_kernel(const struct move *m, struct hw_conn *e, uint32_t rx_read)
+{
+	const struct hw_clock *k = &engine.clock[m->c->hw_connid];
+	const struct toe_ival *ooo = engine.rec[m->c->hw_connid].ooo;
+	uint64_t rx = m->loaded ? k->rx_bytes : e->rx_base, tx = m->loaded ? k->tx_bytes : e->tx_base;
+
+	rx -= e->min.rcv_nxt - rx_read;
+	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
+		rx -= ooo[i].end - ooo[i].start;
+	e->rx_base = rx;
+	e->tx_base = tx;
+}
+
 /* The socket lives; the entry becomes its shadow, and what waited gets to it. */
 static int hand_over(struct move *m, struct ksock_image *im)
 {
@@ -142,6 +156,7 @@ static int hand_over(struct move *m, struct ksock_image *im)
 	replay_state(m);
 	mig_stuck_save(c, e);
 	note_reach(c, e);
+	bytes_to_kernel(m, e, im->rx_read);
 	e->snd_base = im->min.snd_una;	/* the rebuilt socket counts from here */
 	e->rcv_base = im->rx_read;
 	e->qp = 0;
@@ -193,7 +208,7 @@ int mig_rebuild(struct move *m)
 
 int mig_upload(struct conn *c, enum toe_why why)
 {
-	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd], .why = why };
+	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd], .why = why, .loaded = true };
 	int err;
 
 	if (mig_claim(m.sonode, TOE_PATH_HW))

@@ -37,6 +37,11 @@ struct net *net_by_number(unsigned int number)
 	return n;
 }
 
+struct net *net_next(struct net *prev)
+{
+	return prev ? prev->next : nets;
+}
+
 static unsigned int free_number(void)
 {
 	unsigned int number = 1;

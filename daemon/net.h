@@ -24,5 +24,6 @@ int net_get(int netns_fd, unsigned int number, struct net **out);
 void net_put(struct net *net);
 struct net *net_by_cookie(uint64_t cookie);
 struct net *net_by_number(unsigned int number);
+struct net *net_next(struct net *prev);		/* iterate, NULL starts */
 
 #endif

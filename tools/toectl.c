@@ -125,22 +125,36 @@ bool toed_alive(void)
 	return true;
 }
 
-struct json_object *toed_ask(struct json_object *req, int fd)
+static struct json_object *failed(int err, const char *fmt, const char *arg)
+{
+	struct json_object *o = json_object_new_object();
+	char text[256];
+
+	snprintf(text, sizeof(text), fmt, arg, strerror(-err));
+	json_object_object_add(o, "ok", json_object_new_boolean(false));
+	json_object_object_add(o, "errno", json_object_new_int(-err));
+	json_object_object_add(o, "error", json_object_new_string(text));
+	return o;
+}
+
+struct json_object *toed_ask(struct json_object *req, int fd, int *status)
 {
 	struct json_object *reply = NULL;
 	int sock = toed_connect(SOCK_STREAM, "ctl.sock");
 
-	if (sock < 0) {
-		if (sock == -EACCES)
-			fprintf(stderr, "toectl: not allowed to talk to toed (%s/ctl.sock); be root\n", rundir);
-		else
-			fprintf(stderr, "toectl: toed is not running (%s/ctl.sock: %s)\n", rundir,
-				strerror(-sock));
+	*status = EXIT_NO_TOED;
+	if (sock == -EACCES) {
+		*status = EXIT_REFUSED;
+		reply = failed(sock, "not allowed to talk to toed (%s/ctl.sock); be root", rundir);
+	} else if (sock < 0) {
+		reply = failed(sock, "toed is not running (%s/ctl.sock: %s)", rundir);
 	} else {
 		if (!toed_send(sock, req, fd))
 			reply = toed_receive(sock);
-		if (!reply)
-			fprintf(stderr, "toectl: toed went away\n");
+		if (reply)
+			*status = get_bool(reply, "ok") ? EXIT_OK : EXIT_REFUSED;
+		else
+			reply = failed(-ECONNRESET, "toed went away (%s/ctl.sock)", rundir);
 		close(sock);
 	}
 	json_object_put(req);
@@ -150,15 +164,11 @@ struct json_object *toed_ask(struct json_object *req, int fd)
 /* Ask, and print: the reply itself with --json, else an error or what show makes of it. */
 static int ask_and_show(struct json_object *req, int fd, void (*show)(struct json_object *reply))
 {
-	struct json_object *reply = toed_ask(req, fd);
-	int ret = EXIT_OK;
+	int ret;
+	struct json_object *reply = toed_ask(req, fd, &ret);
 
-	if (!reply)
-		return EXIT_NO_TOED;
-	if (!get_bool(reply, "ok")) {
-		ret = EXIT_REFUSED;
+	if (ret != EXIT_OK)
 		fprintf(stderr, "toectl: %s\n", get_str(reply, "error"));
-	}
 	if (as_json)
 		printf("%s\n", json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PRETTY |
 				JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));

@@ -16,9 +16,9 @@ enum {				/* exit codes */
 extern const char *rundir;
 extern bool as_json;
 
-/* One request, one reply (NULL: toed is not running, or went away; said on stderr). fd: a descriptor to
- * pass along, or -1. */
-struct json_object *toed_ask(struct json_object *req, int fd);
+/* One request, one reply; if there is none, an error in its form. fd: a descriptor to pass along, or -1.
+ * status: the exit code. */
+struct json_object *toed_ask(struct json_object *req, int fd, int *status);
 bool toed_alive(void);
 
 int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

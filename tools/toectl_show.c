@@ -88,7 +88,6 @@ static void table_print(struct table *t)
 
 static void list_row(struct table *t, struct json_object *c)
 {
-	bool hw = get_int(c, "hw_connid") != 0;
 	size_t col = 0;
 
 	table_str(t, &col, get_str(c, "id"));
@@ -98,8 +97,8 @@ static void list_row(struct table *t, struct json_object *c)
 	table_str(t, &col, get_str(c, "local"));
 	table_str(t, &col, get_str(c, "remote"));
 	table_str(t, &col, get_str(c, "path"));
-	table_int(t, &col, hw ? get_int(c, "rx_bytes") : -1);
-	table_int(t, &col, hw ? get_int(c, "tx_bytes") : -1);
+	table_int(t, &col, get(c, "rx_bytes") ? get_int(c, "rx_bytes") : -1);
+	table_int(t, &col, get(c, "tx_bytes") ? get_int(c, "tx_bytes") : -1);
 	table_int(t, &col, get_int(c, "rtt_us"));
 	table_int(t, &col, get_int(c, "cwnd"));
 	table_str(t, &col, get_str(c, "why"));

@@ -177,6 +177,12 @@ struct hw_conn {
 		struct {
 			__u32 snd_base;
 			__u32 rcv_base;
+			/* bytes of earlier stays on either path, less what this socket counts again:
+			 * all received = rx_base + tcpi_bytes_received, all sent = tx_base +
+			 * tcpi_bytes_sent - tcpi_bytes_retrans (modulo 2^64). In HOLD, once the socket
+			 * is parked: all. */
+			__u64 rx_base;
+			__u64 tx_base;
 		};
 		__u32 cc[10];	/* congestion control's own, toe/cc.h */
 	};
@@ -218,7 +224,7 @@ struct hw_clock {
 	__u32 tx_segs;
 	__u32 rtx_segs;
 	__u32 last_rx_ms;	/* last acceptable frame from the peer, CLOCK_MONOTONIC ms */
-	__u64 rx_bytes;		/* payload bytes through the engine */
+	__u64 rx_bytes;		/* payload bytes of the connection, on either path so far */
 	__u64 tx_bytes;
 };
 _Static_assert(sizeof(struct hw_clock) == 64, "hw_clock");
