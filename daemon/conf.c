@@ -140,7 +140,11 @@ static int conf_set_list(const struct conf_key *key, const char *value)
 	char copy[1024], *save, *word;
 	int err = 0;
 
-	snprintf(copy, sizeof(copy), "%s", value);
+	if (!value[strspn(value, " \t,")] || strlen(value) >= sizeof(copy)) {
+		log_err("no value, or a too long one, for '%s'", key->name);
+		return -EINVAL;
+	}
+	strcpy(copy, value);
 	for (word = strtok_r(copy, " \t,", &save); word && !err; word = strtok_r(NULL, " \t,", &save))
 		err = key->set(word);
 	return err;

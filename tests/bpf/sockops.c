@@ -388,13 +388,41 @@ static void stale(void **state)
 	assert_int_equal(entry(&f)->cookie, cookie_of(client));
 }
 
+/* A full table: the next connections are not entered and counted; with room again they are. */
+static void full(void **state)
+{
+	struct toe_flow filler = { .net = NET + 1, .family = AF_INET };
+	struct hw_conn c = {};
+	__u32 n;
+
+	hang_up(state);
+	for (n = 0; n < TOE_MAX_CONNS; n++) {
+		filler.laddr[3] = n;
+		TRY(!bpf_map_update_elem(env_map(so->maps.hw_conn_t), &filler, &c, BPF_NOEXIST));
+	}
+	establish(state);
+	assert_null(entry(&cflow));
+	assert_null(entry(&sflow));
+	assert_int_equal(COUNTED(SO_FULL), 2);
+	assert_int_equal(COUNTED(SO_SHADOW), 0);
+	hang_up(state);
+	while (n--) {
+		filler.laddr[3] = n;
+		TRY(!bpf_map_delete_elem(env_map(so->maps.hw_conn_t), &filler));
+	}
+	establish(state);
+	check_shadow(client, &cflow);
+	check_shadow(server, &sflow);
+	assert_int_equal(COUNTED(SO_FULL), 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, establish, hang_up)
 
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(shadows), CASE(refreshed), CASE(removed), CASE(filter), CASE(parked), CASE(dies_in_hold), CASE(hardware),
-		CASE(stale),
+		CASE(stale), CASE(full),
 	};
 	char dir[] = "/tmp/toe-bpf.XXXXXX";
 	int failed;

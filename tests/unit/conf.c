@@ -48,7 +48,7 @@ static void bad(void **state)
 		"[toed]\ninterface = a-name-much-too-long\n", "[toed]\nmax-connections = 0\n",
 		"[toed]\nmax-connections = 99999999999999999999\n", "[toed]\nbpffs = relative/path\n",
 		"[toed]\nrundir = /0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789\n",
-		"[toed]\nwithout a sign\n",
+		"[toed]\nwithout a sign\n", "[toed]\ninterface =\n", "[toed]\nport = , ,\n",
 	};
 
 	(void)state;
