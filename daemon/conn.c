@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "conf.h"
 #include "conn.h"
 #include "engine.h"
 #include "hold.h"
@@ -67,7 +68,7 @@ struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow)
 	uint32_t id = free_ids[free_head];
 	struct conn *c;
 
-	if (!nr_free)
+	if (!nr_free || conn_count() >= conf.max_conns)
 		return NULL;
 	if (!++gens[id])
 		gens[id] = 1;
@@ -321,6 +322,18 @@ static int find_flow(uint64_t cookie, struct toe_flow *flow)
 	return -ENOENT;
 }
 
+static int refuse_full(uint64_t cookie, enum toe_why *why)
+{
+	struct app *app;
+	int fd;
+
+	*why = TOE_WHY_NO_ID;
+	conn_moves.refused++;
+	if (!app_find(cookie, 0, &app, &fd))
+		app->sonodes[fd].why = TOE_WHY_NO_ID;
+	return -ENOSPC;
+}
+
 int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why *why)
 {
 	struct conn *c;
@@ -331,10 +344,8 @@ int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why
 		return 0;
 	rings_reap(NULL);
 	c = conn_new(cookie, flow);
-	if (!c) {
-		*why = TOE_WHY_NO_ID;
-		return -ENOSPC;
-	}
+	if (!c)
+		return refuse_full(cookie, why);
 	err = find_owner(c);
 	if (err)
 		*why = TOE_WHY_NO_LIB;
