@@ -144,10 +144,13 @@ static void lock_exit(void)
 
 static int start_engine(void)
 {
+	bool adopts = !access(conf.bpffs, F_OK);
 	int err = engine_open(conf.bpffs);
 
-	if (err)
-		engine_close();
+	if (err && adopts)
+		engine_close();		/* connections live on it */
+	else if (err)
+		engine_unload();
 	return err;
 }
 

@@ -78,8 +78,10 @@ int options_parse(int argc, char **argv)
 		.doc = "toed: moves TCP connections into XDP programs and back.",
 	};
 	struct pass pass = { .first = 1 };
-	int err = argp_parse(&argp, argc, argv, 0, NULL, &pass);
+	int err;
 
+	argp_err_exit_status = 1;
+	err = argp_parse(&argp, argc, argv, 0, NULL, &pass);
 	if (!err)
 		err = -conf_read(pass.file ? pass.file : CONF_FILE, pass.file != NULL);
 	pass.first = 0;
