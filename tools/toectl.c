@@ -322,7 +322,7 @@ static int cmd_version(int argc, char **argv)
 	return EXIT_OK;
 }
 
-static int cmd_help(int argc, char **argv)
+int cmd_help(int argc, char **argv)
 {
 	const struct command *c;
 
@@ -378,14 +378,16 @@ static int parse_options(int argc, char **argv)
 	return -1;
 }
 
-/* --json may also stand behind the command; run's arguments are its own. */
-static int take_json(int argc, char **argv)
+/* --json and --help may also stand behind the command; run's arguments are its own. */
+static int take_common(int argc, char **argv, bool *help)
 {
 	int i, n = 1;
 
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			as_json = true;
+		else if (!strcmp(argv[i], "--help"))
+			*help = true;
 		else
 			argv[n++] = argv[i];
 	}
@@ -396,6 +398,7 @@ int main(int argc, char **argv)
 {
 	const char *env = getenv("TOE_RUNDIR");
 	const struct command *c;
+	bool help = false;
 	int i;
 
 	if (env && *env)
@@ -410,6 +413,6 @@ int main(int argc, char **argv)
 	if (!c->name)
 		return usage("unknown command '%s'", argv[0]);
 	if (c->run != cmd_run)
-		argc = take_json(argc, argv);
-	return c->run(argc, argv);
+		argc = take_common(argc, argv, &help);
+	return help ? cmd_help(argc, argv) : c->run(argc, argv);
 }

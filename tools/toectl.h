@@ -23,6 +23,8 @@ bool toed_alive(void);
 
 int usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+int cmd_help(int argc, char **argv);
+
 /* toectl_run.c: does not return if the program could be started. */
 int cmd_run(int argc, char **argv);
 

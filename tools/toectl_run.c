@@ -81,6 +81,8 @@ int cmd_run(int argc, char **argv)
 			i++;
 			break;
 		}
+		if (!strcmp(argv[i], "--help"))
+			return cmd_help(argc, argv);
 		if (strcmp(argv[i], "--require"))
 			return usage("run: unknown option '%s'", argv[i]);
 		require = true;
