@@ -20,6 +20,9 @@ ln -s "$B/libtoe.so" "$LOGS/libtoe.so"
 export TOE_LIB=$LOGS/libtoe.so	# LD_PRELOAD takes no path with a space, the checkout may have one
 SEED=${TOE_SEED:-$RANDOM$RANDOM}
 CLI4=10.99.0.1 SRV4=10.99.0.2 CLI6=fd99::1 SRV6=fd99::2
+# Everything that a scenario starts stays in this cgroup, whatever it does to its parents, session or namespaces.
+CGROUPS=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+CGROUP=$CGROUPS/$RUN
 declare -A PID=()
 ORDER=()
 TOED_PID=
@@ -384,37 +387,49 @@ no_retransmissions() {
 
 # --- clean-up ------------------------------------------------------------------------------------
 
+enclose() { [ -n "$CGROUPS" ] && mkdir "$CGROUP" && echo $$ >"$CGROUP/cgroup.procs"; } 2>/dev/null
+
+# kill_all RUN: end every process of a run but this one. Twice and more: they may fork meanwhile.
+kill_all() {
+	local pid ns left=50 some=yes
+	local -a pids
+	while [ -n "$some" ] && ((left-- > 0)); do
+		some=
+		mapfile -t pids < <(cat "$CGROUPS/$1/cgroup.procs" 2>/dev/null
+			for ns in cli srv; do ip netns pids "$1-$ns" 2>/dev/null; done)
+		for pid in "${pids[@]}"; do
+			[ "$pid" != $$ ] && [ -e "/proc/$pid/exe" ] || continue
+			some=yes
+			((left < 49)) || echo "killing stray process $pid, $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+			kill -KILL "$pid" 2>/dev/null
+		done
+		[ -z "$some" ] || sleep 0.05
+	done
+}
+
 wipe() {	# RUN
-	local mnt pid
-	pid=$(cat "/run/$1/toed.lock" 2>/dev/null)
-	if [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- "--rundir /run/$1 "; then
-		echo "killing toed of $1, process $pid"
-		kill -KILL "$pid"
-	fi
+	local mnt
+	kill_all "$1"
 	cut -d ' ' -f 2 /proc/mounts | grep "^/run/$1/" | while read -r mnt; do umount "$mnt"; done
 	ip netns del "$1-cli" 2>/dev/null
 	ip netns del "$1-srv" 2>/dev/null
 	rm -rf "/run/$1" "/sys/fs/bpf/$1"
-	[ "$1" = "$RUN" ] || rm -rf "/tmp/$1".??????
+	if [ "$1" = "$RUN" ]; then
+		echo $$ >"$CGROUPS$OLD_CGROUP/cgroup.procs"
+	else
+		rm -rf "/tmp/$1".??????
+	fi 2>/dev/null
+	rmdir "$CGROUPS/$1" 2>/dev/null
 }
 
-sweep() {	# leftovers of runs whose process is gone
+# Leftovers of runs whose process is gone.
+sweep() {
 	local path run
-	for path in /run/netns/toet-* /run/toet-* /sys/fs/bpf/toet-* /tmp/toet-*.*; do
+	for path in /run/netns/toet-* /run/toet-* /sys/fs/bpf/toet-* "$CGROUPS"/toet-* /tmp/toet-*.*; do
 		run=${path##*/} run=${run%%.*}
 		run=$(cut -d- -f1,2 <<<"$run")
 		[[ -e $path && ${run#toet-} =~ ^[0-9]+$ ]] || continue
 		kill -0 "${run#toet-}" 2>/dev/null || wipe "$run"
-	done
-}
-
-strays() {	# processes that outlived their parents, in namespaces that are ours
-	local ns pid
-	for ns in cli srv; do
-		for pid in $(ip netns pids "$RUN-$ns" 2>/dev/null); do
-			echo "killing stray process $pid, $(tr '\0' ' ' <"/proc/$pid/cmdline")"
-			kill -KILL "$pid"
-		done
 	done
 }
 
@@ -447,7 +462,7 @@ cleanup() {
 	trap - EXIT
 	for ((i = ${#ORDER[@]} - 1; i >= 0; i--)); do stop "${ORDER[i]}"; done
 	toed_stop || [ $rc != 0 ] || rc=1
-	strays
+	kill_all "$RUN"
 	if leaks && { [ $rc = 0 ] || [ $rc = 77 ]; }; then rc=1; fi
 	wipe "$RUN"
 	[ $rc = 0 ] || [ $rc = 77 ] || { echo "seed $SEED"; show_logs; }
@@ -458,4 +473,6 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 [ "$(id -u)" = 0 ] || skip "needs root"
+OLD_CGROUP=$(sed -n 's/^0:://p' /proc/self/cgroup)
+enclose
 sweep
