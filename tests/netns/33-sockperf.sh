@@ -20,6 +20,7 @@ finish client 30 || fail "sockperf ($?)"
 grep -E 'Summary|dropped' "$LOGS/client" | sed 's/\x1b\[[0-9;]*m//g'
 sed 's/\x1b\[[0-9;]*m//g' "$LOGS/client" | grep -q 'dropped messages = 0; .*duplicated messages = 0; .*out-of-order messages = 0' ||
 	fail "messages lost"
+! slow || exit 0
 # The client ends with a reply unread and resets the connection itself, on the kernel path too.
 for ns in cli srv; do
 	[ "$(snmp $ns Tcp RetransSegs)" = 0 ] || fail "retransmissions in $ns: $(snmp $ns Tcp RetransSegs)"

@@ -18,6 +18,15 @@ LOGS=$(mktemp -d "/tmp/$RUN.XXXXXX")
 chmod 711 "$LOGS"
 ln -s "$B/libtoe.so" "$LOGS/libtoe.so"
 export TOE_LIB=$LOGS/libtoe.so	# LD_PRELOAD takes no path with a space, the checkout may have one
+# A build with ASAN=1: its runtime goes into the programs under libtoe too, behind libtoe, whose calls then pass
+# through it. (Their own leaks are their own matter.) What any sanitizer reports fails the scenario.
+ASAN=$(ldd "$B/libtoe.so" 2>/dev/null | awk '/libasan/ { print $3 }')
+if [ -n "$ASAN" ]; then
+	export TOE_PATIENCE=${TOE_PATIENCE:-3}
+	install -d -m 1777 "$LOGS/sanitizer"
+	export ASAN_OPTIONS=verify_asan_link_order=0:log_path=$LOGS/sanitizer/report
+	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$LOGS/sanitizer/report
+fi
 SEED=${TOE_SEED:-$RANDOM$RANDOM}
 CLI4=10.99.0.1 SRV4=10.99.0.2 CLI6=fd99::1 SRV6=fd99::2
 # Everything that a scenario starts stays in this cgroup, whatever it does to its parents, session or namespaces.
@@ -56,14 +65,15 @@ spawn() {
 offloadable() {
 	local name=$1 ns=$2
 	shift 2
-	spawn "$name" "$ns" "$B/toectl" --rundir "$RUNDIR" run --require -- "$@"
+	spawn "$name" "$ns" ${ASAN:+env "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0" "LD_PRELOAD=$ASAN"} \
+		"$B/toectl" --rundir "$RUNDIR" run --require -- "$@"
 }
 
 alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
 
 # finish NAME [SECONDS]: wait for its end; its exit status, 124 if it did not end
 finish() {
-	local name=$1 left=$((${2:-60} * 10)) rc
+	local name=$1 left=$((${2:-60} * 10 * ${TOE_PATIENCE:-1})) rc
 	while alive "$name" && ((left-- > 0)); do sleep 0.1; done
 	alive "$name" && return 124
 	wait "${PID[$name]}"
@@ -84,7 +94,7 @@ stop() {
 
 # eventually SECONDS COMMAND...
 eventually() {
-	local left=$(($1 * 20))
+	local left=$(($1 * 20 * ${TOE_PATIENCE:-1}))
 	shift
 	until "$@"; do ((left-- > 0)) || return 1; sleep 0.05; done
 }
@@ -360,8 +370,11 @@ wire_clean() {
 	say "the link saw $(counted 0.again "$line") bytes of cli and $(counted 1.again "$line") of srv again"
 }
 
+slow() { [ "${TOE_PATIENCE:-1}" -gt 1 ]; }	# timers fire for frames that are only late: figures prove nothing
+
 nothing_lost() {
 	local ns
+	if slow; then report_losses; return; fi
 	say "$(retransmissions)"
 	[ "$(link_drops)" = 0 ] || fail "the link dropped $(link_drops) frames"
 	for ns in cli srv; do
@@ -380,6 +393,7 @@ nothing_lost() {
 no_retransmissions() {
 	local ns
 	nothing_lost
+	! slow || return 0
 	for ns in cli srv; do
 		[ "$(snmp $ns Tcp RetransSegs)" = 0 ] || fail "retransmissions in $ns: $(snmp $ns Tcp RetransSegs)"
 	done
@@ -463,6 +477,10 @@ cleanup() {
 	for ((i = ${#ORDER[@]} - 1; i >= 0; i--)); do stop "${ORDER[i]}"; done
 	toed_stop || [ $rc != 0 ] || rc=1
 	kill_all "$RUN"
+	if compgen -G "$LOGS/sanitizer/*" >/dev/null; then
+		tail -n 50 "$LOGS"/sanitizer/*
+		[ $rc != 0 ] && [ $rc != 77 ] || rc=1
+	fi
 	if leaks && { [ $rc = 0 ] || [ $rc = 77 ]; }; then rc=1; fi
 	wipe "$RUN"
 	[ $rc = 0 ] || [ $rc = 77 ] || { echo "seed $SEED"; show_logs; }
