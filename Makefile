@@ -29,6 +29,7 @@ CFLAGS	?= -O2 -g
 san_asan := -fsanitize=address,undefined -fno-omit-frame-pointer
 san	:= $(if $(ASAN),$(san_asan))
 c_flags	:= -std=gnu11 -D_GNU_SOURCE -DTOE_VERSION='"$(VERSION)"' -DTOE_LIBDIR='"$(LIBDIR)"' \
+	   -DCONF_FILE='"$(SYSCONFDIR)/toed.conf"' \
 	   -Wall -Wextra -Iinclude -I. -I$(B)/bpf -pthread -MMD -MP $(san)
 bpf_flags := -O2 -g -target bpf -mcpu=v3 -Iinclude -Ibpf -I. -Wall -Werror -MMD -MP
 toed_libs := -lbpf -lxdp -lmnl -lsystemd -linih -ljson-c -lcap-ng
@@ -70,6 +71,12 @@ $(B)/libtoe.so: $(lib_objs) lib/libtoe.map
 $(toed_objs): | $(skels)
 $(lib_objs): c_flags += -fPIC -fvisibility=hidden
 
+# "make install PREFIX=..." after "make": what knows the paths is compiled anew.
+$(B)/tools/toectl_run.o $(B)/daemon/options.o: $(B)/paths
+$(B)/paths: FORCE
+	@mkdir -p $(@D); echo '$(LIBDIR) $(SYSCONFDIR)' | cmp -s - $@ || echo '$(LIBDIR) $(SYSCONFDIR)' >$@
+FORCE:
+
 $(B)/%.o: %.c
 	$(call say,CC)
 	$(Q)mkdir -p $(@D)
@@ -108,16 +115,18 @@ $(helpers): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^
 
-# Root runs the tests, but the build belongs to the owner of the checkout.
-owner	= $$(stat -c %U .)
-build	= $(if $(filter-out 0,$(shell id -u)),,runuser -u "$(owner)" --) $(MAKE) --no-print-directory
+# Root runs the tests, but the build belongs to the owner of the checkout (who may have no name here). An earlier
+# "sudo make" may have left outputs of root's.
+as_owner = $(if $(filter-out 0,$(shell id -u)),,chown -R --from=0 "$$(stat -c %u:%g .)" build* 2>/dev/null; \
+	   setpriv --reuid "$$(stat -c %u .)" --regid "$$(stat -c %g .)" --clear-groups)
+build	= $(as_owner) $(MAKE) --no-print-directory $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: all bpf helpers tests setup unit test soak impaired demo install uninstall clean help
+.PHONY: all bpf helpers tests setup unit test soak impaired kernels demo install uninstall clean help
 setup:						## install missing Debian packages (root)
 	tests/setup
 unit: $(units)					## run the unit tests (no root)
 	tests/run --build "$(B)" unit
-test:						## set up, build, run all tests (root)
+test:						## set up, build, run all tests (root); ASAN=1: with sanitizers
 	tests/setup
 	$(build) all tests
 	tests/run --build "$(B)" $(TESTS)
@@ -129,6 +138,8 @@ impaired:					## goodput over impaired links, kernel and toed; IMPAIRED=quick (r
 	tests/setup
 	$(build) all tests
 	TOE_BUILD="$(B)" tests/netns/62-impaired.sh "$(or $(IMPAIRED),table)"
+kernels:					## boot Debian's kernel in qemu, run some tests there (root)
+	tests/kernels --build "$(B)" $(TESTS)
 demo:						## set up, build, show a live move under load (root)
 	tests/setup
 	$(build) all helpers
@@ -139,7 +150,8 @@ install: all					## install; honours DESTDIR and PREFIX
 	install -D -m 755 $(B)/toed $(call dest,$(SBINDIR)/toed)
 	install -D -m 755 $(B)/toectl $(call dest,$(BINDIR)/toectl)
 	install -D -m 755 $(B)/libtoe.so $(call dest,$(LIBDIR)/libtoe.so)
-	install -D -m 644 daemon/toed.service $(call dest,$(UNITDIR)/toed.service)
+	install -d $(call dest,$(UNITDIR))
+	sed 's|/usr/sbin|$(SBINDIR)|' daemon/toed.service >$(call dest,$(UNITDIR)/toed.service)
 	test -e $(call dest,$(SYSCONFDIR)/toed.conf) || \
 		install -D -m 644 daemon/toed.conf $(call dest,$(SYSCONFDIR)/toed.conf)
 	for page in man/*.[1-8]; do install -D -m 644 "$$page" \

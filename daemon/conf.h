@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include "toe/limits.h"
 
+#ifndef CONF_FILE
 #define CONF_FILE "/etc/toed.conf"
+#endif
 #define CONF_MAX_PORTS 256
 
 struct conf_if {

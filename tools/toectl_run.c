@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include "toectl.h"
 
-/* In the build tree toectl and libtoe.so lie in one directory. */
+/* In the build tree toectl and libtoe.so lie in one directory; an installed tree may have been moved. */
 static bool find_lib(char *out, size_t len)
 {
 	const char *env = getenv("TOE_LIB");
@@ -22,8 +22,14 @@ static bool find_lib(char *out, size_t len)
 	}
 	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 	if (n > 0) {
+		const char *dir;
+
 		exe[n] = 0;
-		snprintf(out, len, "%s/libtoe.so", dirname(exe));
+		dir = dirname(exe);
+		snprintf(out, len, "%s/libtoe.so", dir);
+		if (!access(out, R_OK))
+			return true;
+		snprintf(out, len, "%s/../lib/toed/libtoe.so", dir);
 		if (!access(out, R_OK))
 			return true;
 	}
@@ -48,7 +54,7 @@ static int set_preload(const char *lib)
 
 static int prepare(bool require)
 {
-	char lib[PATH_MAX + 16];
+	char lib[PATH_MAX + 32];
 
 	if (!toed_alive()) {
 		fprintf(stderr, "toectl: toed is not running (%s)%s\n", rundir,
