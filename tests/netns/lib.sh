@@ -22,7 +22,6 @@ export TOE_LIB=$LOGS/libtoe.so	# LD_PRELOAD takes no path with a space, the chec
 # through it. (Their own leaks are their own matter.) What any sanitizer reports fails the scenario.
 ASAN=$(ldd "$B/libtoe.so" 2>/dev/null | awk '/libasan/ { print $3 }')
 if [ -n "$ASAN" ]; then
-	export TOE_PATIENCE=${TOE_PATIENCE:-3}
 	install -d -m 1777 "$LOGS/sanitizer"
 	export ASAN_OPTIONS=verify_asan_link_order=0:log_path=$LOGS/sanitizer/report
 	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$LOGS/sanitizer/report
