@@ -111,6 +111,7 @@ $(bpf_tests): %: %.o
 $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
 $(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
+$(addprefix $(B)/tests/helpers/,anyproc): $(B)/tests/helpers/flow_conn.o
 $(helpers): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^

@@ -407,4 +407,5 @@ void app_exit(void)
 		next = app_next(app);
 		app_destroy(app);
 	}
+	app_unpin_all();
 }

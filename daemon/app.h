@@ -51,6 +51,10 @@ int app_next_fd(struct app *app, int fd);
  * the descriptor and compare before believing, and try the next one. -ENOENT: no more. The index
  * behind it is rebuilt at most every few ms, so that looking up many cookies costs one pass. */
 int app_find(uint64_t cookie, unsigned int nth, struct app **app, int *fd);
+/* A claim was made that the index may not know yet: it is rebuilt at the next look-up. */
+void app_claimed(void);
+/* A process other than the claimant's took this socket along when it became another program. */
+bool app_pinned(uint64_t cookie, const struct app *claimant);
 
 /* Called by app.c; implemented in conn.c: */
 int conn_msg_upload(struct app *app, int fd, enum toe_why why);

@@ -19,6 +19,7 @@ struct claim {
 static struct claim *claims;
 static size_t nr_claims, max_claims;
 static uint64_t built_us, took_us;
+static bool claimed;			/* a claim of which the index knows nothing: see app_claimed() */
 
 /* The table is a sparse file: only pages that the application wrote to hold anything. */
 int app_next_fd(struct app *app, int fd)
@@ -84,6 +85,7 @@ static void rebuild(void)
 	struct app *app;
 
 	nr_claims = 0;
+	claimed = false;
 	for (app = app_next(NULL); app; app = app_next(app))
 		add_app(app);
 	qsort(claims, nr_claims, sizeof(*claims), compare);
@@ -121,9 +123,18 @@ static bool still_claimed(uint64_t cookie, struct app *app, int fd)
 	       (app->sonodes[fd].word & TOE_PATH_MASK) != TOE_PATH_NONE;
 }
 
+void app_claimed(void)
+{
+	claimed = true;
+}
+
 int app_find(uint64_t cookie, unsigned int nth, struct app **app, int *fd)
 {
-	int err = claim_at(cookie, first_claim(cookie) + nth, app, fd);
+	int err;
+
+	if (claimed && !nth)
+		rebuild();
+	err = claim_at(cookie, first_claim(cookie) + nth, app, fd);
 
 	if (!err && still_claimed(cookie, *app, *fd))
 		return 0;

@@ -102,7 +102,18 @@ static int do_upload(struct app *app, struct toe_msg *msg)
 {
 	enum toe_why why = msg->why < TOE_NR_WHYS ? msg->why : TOE_WHY_CALL;
 
+	if (why == TOE_WHY_FORK)
+		app_claimed();
 	msg->rc = conn_msg_upload(app, msg->fd, why);
+	return reply(app, msg, -1, -1);
+}
+
+/* Pinned first: no offload comes between. */
+static int do_pin(struct app *app, struct toe_msg *msg)
+{
+	msg->rc = app_pin(app, msg->fd);
+	if (!msg->rc && msg->fd >= 0)
+		msg->rc = conn_msg_upload(app, msg->fd, TOE_WHY_FORK);
 	return reply(app, msg, -1, -1);
 }
 
@@ -128,6 +139,7 @@ static int (*const handlers[])(struct app *app, struct toe_msg *msg) = {
 	[TOE_MSG_UPLOAD] = do_upload,
 	[TOE_MSG_OFFLOAD] = do_offload,
 	[TOE_MSG_QP_FREE] = do_qp_free,
+	[TOE_MSG_PIN] = do_pin,
 };
 
 /* Nonzero: the client is beyond talking to. */

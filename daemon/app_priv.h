@@ -46,6 +46,10 @@ void app_adopt_all(void);
 /* The adopted application of the same process as a newcomer, without a socket yet; NULL: none. */
 struct app *app_adopted(const struct app *newcomer);
 
+/* app_pin.c */
+int app_pin(struct app *app, int fd);	/* -1: all of this process off again */
+void app_unpin_all(void);
+
 /* app_msg.c */
 int app_listen(void);
 void app_unlisten(void);

@@ -167,8 +167,15 @@ static int fetch(struct app *app, int fd, uint64_t cookie)
 	return sock;
 }
 
-static int find_owner(struct conn *c)
+/* Others that have the descriptor would be left with a parked socket: then it does not move. */
+static bool is_shared(const struct conn *c, const struct app *app, int fd)
 {
+	return c->app || app->sonodes[fd].stay || app_pinned(c->cookie, app);
+}
+
+static int find_owner(struct conn *c, enum toe_why *why)
+{
+	bool shared = false;
 	struct app *app;
 	int fd, sock;
 
@@ -176,12 +183,16 @@ static int find_owner(struct conn *c)
 		sock = fetch(app, fd, c->cookie);
 		if (sock < 0)
 			continue;
+		shared |= is_shared(c, app, fd);
+		if (c->app)
+			close(sock);
+		else
+			c->sock = sock;
 		c->app = app;
 		c->fd = fd;
-		c->sock = sock;
-		return 0;
 	}
-	return -ENOENT;
+	*why = shared ? TOE_WHY_FORK : TOE_WHY_NO_LIB;
+	return shared ? -EOPNOTSUPP : c->app ? 0 : -ENOENT;
 }
 
 /* ---- start ---- */
@@ -263,10 +274,12 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 static void recover_cut_off(struct cut_off *o)
 {
 	struct conn *c = conn_new(o->cookie, &o->flow);
+	enum toe_why why;
 
 	if (!c)
 		return;
-	if (!find_owner(c))
+	find_owner(c, &why);
+	if (c->app)
 		mig_recover_whole(c);
 	else		/* its process and so its socket are gone */
 		bpf_map_delete_elem(engine.hw_conn_t, &o->flow);
@@ -346,10 +359,8 @@ int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why
 	c = conn_new(cookie, flow);
 	if (!c)
 		return refuse_full(cookie, why);
-	err = find_owner(c);
-	if (err)
-		*why = TOE_WHY_NO_LIB;
-	else
+	err = find_owner(c, why);
+	if (!err)
 		err = mig_offload(c, why);
 	if (err) {
 		if (c->app)

@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -34,9 +35,10 @@
 	  socklen_t *n), (fd, buf, len, flags, a, n), sonode_get(fd)) \
 	X(ssize_t, __recvfrom_chk, (int fd, void *buf, size_t len, size_t room, int flags, \
 	  struct sockaddr *a, socklen_t *n), (fd, buf, len, room, flags, a, n), sonode_get(fd)) \
-	X(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), sonode_get(fd)) \
+	X(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), \
+	  sonode_get(fd) || (m && m->msg_controllen)) \
 	X(int, recvmmsg, (int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *ts), \
-	  (fd, v, n, flags, ts), sonode_get(fd)) \
+	  (fd, v, n, flags, ts), sonode_get(fd) || (v && n && v->msg_hdr.msg_controllen)) \
 	X(ssize_t, write, (int fd, const void *buf, size_t len), (fd, buf, len), sonode_get(fd)) \
 	X(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), sonode_get(fd)) \
 	X(ssize_t, send, (int fd, const void *buf, size_t len, int flags), (fd, buf, len, flags), \
@@ -90,14 +92,41 @@
 	X(int, epoll_pwait, (int ep, struct epoll_event *ev, int n, int ms, const sigset_t *mask), \
 	  (ep, ev, n, ms, mask), epset_get(ep)) \
 	X(int, epoll_pwait2, (int ep, struct epoll_event *ev, int n, const struct timespec *ts, \
-	  const sigset_t *mask), (ep, ev, n, ts, mask), epset_get(ep))
+	  const sigset_t *mask), (ep, ev, n, ts, mask), epset_get(ep)) \
+	X(int, execve, (const char *path, char *const argv[], char *const envp[]), \
+	  (path, argv, envp), 1) \
+	X(int, execv, (const char *path, char *const argv[]), (path, argv), 1) \
+	X(int, execvp, (const char *file, char *const argv[]), (file, argv), 1) \
+	X(int, execvpe, (const char *file, char *const argv[], char *const envp[]), \
+	  (file, argv, envp), 1) \
+	X(int, fexecve, (int fd, char *const argv[], char *const envp[]), (fd, argv, envp), 1) \
+	X(int, execveat, (int dir, const char *path, char *const argv[], char *const envp[], int fl), \
+	  (dir, path, argv, envp, fl), 1) \
+	X(int, posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa, \
+	  const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), \
+	  (pid, path, fa, attr, argv, envp), ld(&toe_proc->live)) \
+	X(int, posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa, \
+	  const posix_spawnattr_t *attr, char *const argv[], char *const envp[]), \
+	  (pid, file, fa, attr, argv, envp), ld(&toe_proc->live)) \
+	X(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *fa, int fd, int new), \
+	  (fa, fd, new), sonode_get(fd)) \
+	X(int, system, (const char *cmd), (cmd), cmd && ld(&toe_proc->live)) \
+	X(FILE *, popen, (const char *cmd, const char *mode), (cmd, mode), ld(&toe_proc->live)) \
+	X(int, io_uring_queue_init, (unsigned int n, void *ring, unsigned int fl), (n, ring, fl), 1) \
+	X(int, io_uring_queue_init_params, (unsigned int n, void *ring, void *params), \
+	  (n, ring, params), 1) \
+	X(int, io_uring_setup, (unsigned int n, void *params), (n, params), 1)
 
-/* The same for calls with a variable argument list: V(type, name). */
+/* The same for calls with a variable argument list: V(type, name, first parameter). */
 #define TOE_CALLS_VA(V) \
-	V(int, fcntl) \
-	V(int, fcntl64) \
-	V(int, ioctl) \
-	V(int, dprintf) \
-	V(int, __dprintf_chk)
+	V(int, fcntl, int) \
+	V(int, fcntl64, int) \
+	V(int, ioctl, int) \
+	V(int, dprintf, int) \
+	V(int, __dprintf_chk, int) \
+	V(int, execl, const char *) \
+	V(int, execlp, const char *) \
+	V(int, execle, const char *) \
+	V(long, syscall, long)
 
 #endif

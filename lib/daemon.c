@@ -270,6 +270,13 @@ int daemon_upload(int fd, enum toe_why why)
 	return daemon_request(&msg, NULL, NULL);
 }
 
+int daemon_pin(int fd)
+{
+	struct toe_msg msg = { .type = TOE_MSG_PIN, .fd = fd };
+
+	return daemon_request(&msg, NULL, NULL);
+}
+
 static uint8_t *map_slab(unsigned int slab)
 {
 	struct toe_msg msg = { .type = TOE_MSG_SLAB, .slab = slab };

@@ -20,6 +20,8 @@ bool epset_poll(struct epset *set)
 {
 	bool ready;
 
+	if (ld(&set->unclaimed))
+		epset_claim_all(set);
 	if (!ld(&set->nr_hw) && !ld(&set->rescan))
 		return false;
 	service(set);
@@ -184,6 +186,8 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 
 	if (max <= 0 || !out)
 		return real.epoll_pwait(set->slot->fd, out, max, 0, mask);
+	if (ld(&set->unclaimed))
+		epset_claim_all(set);
 	for (;;) {
 		n = look(set, out, max, mask);
 		if (n) {

@@ -335,19 +335,13 @@ static bool member_claim(struct epset *set, struct sonode *sn, struct epoll_even
 {
 	struct member *m = sn ? member_find(sn, set) : NULL;
 
-	if (m && m->disabled)	/* came to the rings meanwhile and was reported from there */
+	/* came to the rings meanwhile and was reported from there */
+	if (!m || (m->disabled && !set->inherited))
 		return false;
-	if (m) {
-		m->disabled = 1;
-		ready_del(m);
-	} else {
-		LIST_FOREACH(m, &set->forked, in_set)
-			if (m->sn == sn)
-				break;
-	}
-	if (m)
-		ev->data = m->ev.data;
-	return m;
+	m->disabled = 1;
+	ready_del(m);
+	ev->data = m->ev.data;
+	return true;
 }
 
 bool epset_claim(struct epset *set, struct epoll_event *ev)
@@ -393,7 +387,7 @@ static void member_start(struct member *m)
 {
 	uint32_t word = sonode_word(m->sn);
 
-	if (word_path(word) == TOE_PATH_KERNEL)
+	if (word_path(word) == TOE_PATH_KERNEL && !m->on_hw)
 		m->word = word;
 	else
 		member_sync(m);
@@ -447,7 +441,6 @@ static struct epset *epset_make(struct sonode *slot)
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested + 1);
 	LIST_INIT(&set->members);
-	LIST_INIT(&set->forked);
 	TAILQ_INIT(&set->ready);
 	st_rel(&slot->ep, set);
 	return set;
@@ -550,10 +543,6 @@ static void set_free(struct sonode *slot)
 		return;
 	while ((m = LIST_FIRST(&set->members)))
 		member_free(m);
-	while ((m = LIST_FIRST(&set->forked))) {
-		LIST_REMOVE(m, in_set);
-		free(m);
-	}
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested - 1);
 	st(&slot->ep, NULL);
@@ -569,28 +558,45 @@ void epset_closed(struct sonode *sn, bool tracked)
 	epset_lock();
 	set_free(sn);
 	while ((m = sn->members)) {
-		if (tracked)	/* toed may hold a duplicate for a moment longer */
+		if (tracked && !m->set->inherited)	/* toed may hold a duplicate for a moment longer */
 			real.epoll_ctl(m->set->slot->fd, EPOLL_CTL_DEL, sn->fd, NULL);
 		member_free(m);
 	}
 	epset_unlock();
 }
 
-/* The instances are shared with the parent: forget the members, go on filtering our events. */
+/* Taken over without the lock, which that needs itself; each call of the loop finds another one. */
+void epset_claim_all(struct epset *set)
+{
+	struct sonode *sn;
+	struct member *m;
+
+	do {
+		sn = NULL;
+		epset_lock();
+		LIST_FOREACH(m, &set->members, in_set)
+			if (ld(&m->sn->tracked) && ld(&m->sn->inherit) == SN_INHERITED)
+				sn = m->sn;
+		epset_unlock();
+		if (sn)
+			sonode_word(sn);
+	} while (sn);
+	st(&set->unclaimed, 0);
+}
+
+/* The instances are shared with the parent, which also decides what they ask of the kernel until the sockets
+ * are claimed here. */
 static void set_forked(struct sonode *sn)
 {
 	struct epset *set = sn->ep;
 	struct member *m;
 
-	while (set && (m = LIST_FIRST(&set->members))) {
-		member_unlink(m);
-		if (m->ev.events & EPOLLONESHOT)
-			LIST_INSERT_HEAD(&set->forked, m, in_set);
-		else
-			free(m);
-	}
-	if (set)
-		set->qps = set->sleepers = set->nr_hw = set->daemon_gen = 0;
+	if (!set)
+		return;
+	LIST_FOREACH(m, &set->members, in_set)
+		ready_del(m);
+	set->qps = set->sleepers = set->daemon_gen = 0;
+	set->inherited = set->unclaimed = 1;
 }
 
 void epset_forked(void)

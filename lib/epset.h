@@ -35,7 +35,6 @@ struct member {
 struct epset {
 	struct sonode *slot;		/* of the epoll descriptor */
 	LIST_HEAD(, member) members;
-	LIST_HEAD(, member) forked;	/* one-shot registrations shared with the parent */
 	TAILQ_HEAD(, member) ready;
 	unsigned int nr_hw, nr_nested;
 	unsigned int nr_ready;
@@ -45,6 +44,8 @@ struct epset {
 	uint32_t daemon_gen;		/* of the eventfd it holds */
 	uint32_t daemon_fresh;		/* of the TAPs it holds */
 	uint8_t active;
+	uint8_t inherited;		/* made before fork(): the kernel's set is the parent's as well */
+	uint8_t unclaimed;		/* ... and its members were not yet asked for */
 	uint8_t rescan;			/* paths may have changed */
 };
 
@@ -61,6 +62,8 @@ void epset_sync(struct sonode *sn);	/* its path changed */
 void epset_event(struct sonode *sn, struct epset *self);	/* its wake bit was taken */
 void epset_closed(struct sonode *sn, bool tracked);	/* the descriptor is about to be closed */
 void epset_forked(void);
+
+void epset_claim_all(struct epset *set);	/* inherited: waited for, so it is used here */
 
 /* For epoll.c, which holds the lock around them: */
 void epset_lock(void);

@@ -9,15 +9,6 @@
 #include "real.h"
 #include "sonode.h"
 
-/*
- * A child of vfork() has our memory but descriptors of its own: what it closes
- * is not what we track.
- */
-static bool other_table(void)
-{
-	return ld(&toe_proc->pid) != getpid();
-}
-
 int toe_accept(int fd, struct sockaddr *a, socklen_t *n)
 {
 	int new = real.accept(fd, a, n);
@@ -70,7 +61,7 @@ static void let_go(int fd)
 
 int toe_close(int fd)
 {
-	if (other_table())
+	if (sonode_other_table())
 		return real.close(fd);
 	if (intfd_is(fd)) {
 		errno = EBADF;	/* the application never opened it */
@@ -97,7 +88,7 @@ int toe_close_range(unsigned int lo, unsigned int hi, int flags)
 {
 	unsigned int fd, b;
 
-	if (other_table() || lo > hi || flags & ~CLOSE_RANGE_UNSHARE)
+	if (sonode_other_table() || lo > hi || flags & ~CLOSE_RANGE_UNSHARE)
 		return real.close_range(lo, hi, flags);
 	for (b = lo >> SLOT_SHIFT; b < TOE_SONODES / SLOT_BLOCK && b <= hi >> SLOT_SHIFT; b++) {
 		if (!ld_acq(&slot_blocks[b]))
@@ -111,18 +102,28 @@ int toe_close_range(unsigned int lo, unsigned int hi, int flags)
 
 void toe_closefrom(int lo)
 {
-	if (other_table())
+	if (sonode_other_table())
 		real.closefrom(lo);
 	else
 		toe_close_range(lo < 0 ? 0 : lo, ~0U, 0);
 }
 
-/* Two descriptors for one connection: libc serves both. */
+/* A second descriptor for the connection: the kernel serves both. In a child of vfork() the first may
+ * be the other end of a pipe by now: then nothing is lost but a chance. */
 static void share(int fd)
 {
 	struct sonode *sn = sonode_get(fd);
 
-	if (sn && !other_table())
+	if (sn)
+		sonode_stay(sn, STAY_SHARED);
+}
+
+/* stdio reads and writes, and closes, by calls inside libc that nobody can interpose. */
+static void give_up(int fd)
+{
+	struct sonode *sn = sonode_get(fd);
+
+	if (sn && !sonode_other_table())
 		sonode_untrack(sn, TOE_WHY_CALL);
 }
 
@@ -134,9 +135,11 @@ int toe_dup(int fd)
 
 static int clear(int from, int to)
 {
-	if (other_table() || from == to)
+	if (from == to)
 		return 0;
 	share(from);
+	if (sonode_other_table())
+		return 0;
 	if (intfd_is(to))
 		return intfd_evade(to);
 	let_go(to);
@@ -174,22 +177,21 @@ int toe_fcntl(int fd, int cmd, void *arg)
 	return rc;
 }
 
-/* stdio reads and writes by calls inside libc that nobody can interpose. */
 FILE *toe_fdopen(int fd, const char *mode)
 {
-	share(fd);
+	give_up(fd);
 	return real.fdopen(fd, mode);
 }
 
 int toe_vdprintf(int fd, const char *fmt, va_list ap)
 {
-	share(fd);
+	give_up(fd);
 	return real.vdprintf(fd, fmt, ap);
 }
 
 int toe___vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
 {
-	share(fd);
+	give_up(fd);
 	return real.__vdprintf_chk(fd, flag, fmt, ap);
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "daemon.h"
 #include "epset.h"
+#include "exec.h"
 #include "fork.h"
 #include "intfd.h"
 #include "qp.h"
@@ -17,6 +18,7 @@ static void inherit(struct sonode *sn)
 	sn->opts_word = sn->qp_word = 0;
 	sn->wwait = 0;
 	sn->wowner = NULL;
+	sn->stay &= STAY_SHARED;
 	pthread_mutex_init(&sn->wlock, NULL);
 	if (!sn->tracked) {
 		sn->sh = NULL;
@@ -34,9 +36,16 @@ static void child(void)
 	qp_forked();
 	wait_forked();
 	epset_forked();
+	exec_forked();
 	sonode_each(inherit);
 	toe_proc->pid = getpid();
 	st(&toe_proc->live, 1);
+}
+
+/* A child made by clone() or _Fork(): our handler was not called, but the page was wiped. */
+void fork_unseen(void)
+{
+	child();
 }
 
 /* The child may use what is open now, and have it moved. */

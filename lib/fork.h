@@ -3,5 +3,6 @@
 #define FORK_H
 
 void fork_init(void);
+void fork_unseen(void);
 
 #endif

@@ -85,6 +85,15 @@ ssize_t toe_readv(int fd, const struct iovec *iov, int n)
 	return io_recv(sn, &io);
 }
 
+static ssize_t recv_rights(int fd, struct msghdr *m, int flags)
+{
+	ssize_t rc = real.recvmsg(fd, m, flags);
+
+	if (rc >= 0 && m && m->msg_controllen)
+		sonode_take_rights(m);
+	return rc;
+}
+
 static ssize_t recv_msg(int fd, struct msghdr *m, int flags, int64_t deadline_ns)
 {
 	struct sonode *sn = sonode_get(fd);
@@ -96,7 +105,7 @@ static ssize_t recv_msg(int fd, struct msghdr *m, int flags, int64_t deadline_ns
 		sonode_upload(sn, TOE_WHY_CALL);
 	if (!sn || !m || flags & (MSG_ERRQUEUE | RX_UPLOAD) ||
 	    !vector_len(m->msg_iov, m->msg_iovlen, &io.len))
-		return real.recvmsg(fd, m, flags);
+		return recv_rights(fd, m, flags);
 	in = *m;
 	io.iov = m->msg_iov;
 	io.niov = m->msg_iovlen;
@@ -125,6 +134,12 @@ int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct ti
 	unsigned int i;
 	ssize_t rc;
 
+	if (!sonode_get(fd)) {
+		rc = real.recvmmsg(fd, v, n, flags, ts);
+		for (i = 0; rc > 0 && i < (unsigned int)rc; i++)
+			sonode_take_rights(&v[i].msg_hdr);
+		return rc;
+	}
 	for (i = 0; i < n; i++) {
 		rc = recv_msg(fd, &v[i].msg_hdr, flags & ~MSG_WAITFORONE, 0);
 		if (rc < 0)

@@ -9,7 +9,7 @@ struct real {
 #define X(type, name, params, args, ours) type (*name) params;
 	TOE_CALLS(X)
 #undef X
-#define V(type, name) type (*name)(int, ...);
+#define V(type, name, first) type (*name)(first, ...);
 	TOE_CALLS_VA(V)
 #undef V
 };

@@ -24,6 +24,8 @@
 #define ld_sc(p)	__atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define st_sc(p, v)	__atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 #define add_sc(p, v)	__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
+#define or_sc(p, v)	__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST)
+#define and_sc(p, v)	__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST)
 #define cas_sc(p, old, new) \
 	__atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 /* what was read before is not read again later than this */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "daemon.h"
 #include "epset.h"
+#include "fork.h"
 #include "qp.h"
 #include "real.h"
 #include "sonode.h"
@@ -19,6 +20,7 @@
 
 static struct toe_proc nothing;
 struct toe_proc *toe_proc = &nothing;
+static uint32_t all_stay;
 struct sonode *slot_blocks[TOE_SONODES / SLOT_BLOCK];
 
 void proc_init(void)
@@ -35,6 +37,14 @@ void proc_init(void)
 	}
 	toe_proc = p;
 	toe_proc->pid = getpid();
+}
+
+bool sonode_revive(void)
+{
+	if (ld(&toe_proc->pid) || toe_proc == &nothing)
+		return false;
+	fork_unseen();
+	return true;
 }
 
 struct sonode *slot_make(int fd)
@@ -95,6 +105,7 @@ static void enter_table(struct sonode *sn, uint64_t cookie)
 	uint32_t word = ld(&sh->word);
 
 	st_sc(&sh->cookie, cookie);
+	st(&sh->stay, sn->stay);
 	sonode_opts_stale(sn);
 	st(&sn->tracked, 1);
 	st_rel(&sn->sh, sh);
@@ -102,7 +113,7 @@ static void enter_table(struct sonode *sn, uint64_t cookie)
 		st(&sn->tracked, 0);
 }
 
-void sonode_track(int fd)
+static void track(int fd, enum sonode_inherit inherit)
 {
 	struct sonode *sn;
 	uint64_t cookie;
@@ -115,14 +126,33 @@ void sonode_track(int fd)
 		goto out;
 	if (sonode_get(fd))	/* closed by a way we do not see, or connect() once more */
 		sonode_untrack(sn, TOE_WHY_CLOSE);
-	st(&sn->inherit, SN_OWN);
+	st(&sn->inherit, inherit);
+	st(&sn->stay, ld_sc(&all_stay) ? STAY_SHARED : 0);
 	enter_table(sn, cookie);
 	epset_tracked(sn);
 out:
 	errno = err;
 }
 
-/* First use of a descriptor that was there before fork(). */
+void sonode_track(int fd)
+{
+	track(fd, SN_OWN);
+}
+
+void sonode_found(int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+	uint64_t cookie;
+	int err = errno;
+
+	if (is_tcp(fd, &cookie) && !getpeername(fd, (struct sockaddr *)&a, &len))
+		track(fd, SN_SHARED);
+	errno = err;
+}
+
+/* First use of a descriptor that was there before fork(). Claimed before the upload is asked for, which
+ * tells the daemon that there is a new claim. */
 static void adopt(struct sonode *sn)
 {
 	uint64_t cookie;
@@ -133,9 +163,9 @@ static void adopt(struct sonode *sn)
 		st(&sn->tracked, 0);
 		goto out;
 	}
-	daemon_upload(sn->fd, TOE_WHY_FORK);
 	st(&sn->inherit, SN_SHARED);
 	enter_table(sn, cookie);
+	daemon_upload(sn->fd, TOE_WHY_FORK);
 	epset_tracked(sn);
 out:
 	errno = err;
@@ -214,6 +244,39 @@ int sonode_upload(struct sonode *sn, enum toe_why why)
 			usleep(1000);
 	}
 	return -EIO;
+}
+
+void sonode_stay(struct sonode *sn, enum sonode_stay reason)
+{
+	if (ld(&sn->inherit) == SN_INHERITED)
+		adopt(sn);
+	or_sc(&sn->stay, reason);
+	st_sc(&ld_acq(&sn->sh)->stay, 1);
+	sonode_upload(sn, TOE_WHY_FORK);
+}
+
+static void stay_one(struct sonode *sn)
+{
+	if (sonode_get(sn->fd))
+		sonode_stay(sn, STAY_SHARED);
+}
+
+void sonode_all_stay(void)
+{
+	st_sc(&all_stay, 1);
+	sonode_each(stay_one);
+}
+
+bool sonode_other_table(void)
+{
+	return ld(&toe_proc->pid) != getpid();
+}
+
+void sonode_may_go(struct sonode *sn, enum sonode_stay reason)
+{
+	and_sc(&sn->stay, ~reason);
+	if (!ld_sc(&sn->stay))
+		st_sc(&ld_acq(&sn->sh)->stay, 0);
 }
 
 uint32_t sonode_enter(struct sonode *sn, struct toe_sonode **shp)
@@ -352,10 +415,10 @@ static struct cmsghdr *next_rights(const struct msghdr *m, struct cmsghdr *c)
 	return NULL;
 }
 
-static int each_right(const struct msghdr *m, bool put)
+/* How often fn says yes. */
+static int each_right(const struct msghdr *m, bool (*fn)(int fd))
 {
 	struct cmsghdr *c = NULL;
-	struct sonode *sn;
 	size_t i, n;
 	int fd, found = 0;
 
@@ -363,21 +426,43 @@ static int each_right(const struct msghdr *m, bool put)
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			sn = sonode_get(fd);
-			found |= !!sn;
-			if (sn && put)
-				sonode_untrack(sn, TOE_WHY_CALL);
+			found += fn(fd);
 		}
 	}
 	return found;
 }
 
+static bool is_tracked(int fd)
+{
+	return sonode_get(fd);
+}
+
+static bool put_right(int fd)
+{
+	struct sonode *sn = sonode_get(fd);
+
+	if (sn)
+		sonode_stay(sn, STAY_SHARED);
+	return sn;
+}
+
+static bool take_right(int fd)
+{
+	sonode_found(fd);
+	return true;
+}
+
 int sonode_in_rights(const struct msghdr *m)
 {
-	return each_right(m, false);
+	return each_right(m, is_tracked);
 }
 
 void sonode_put_rights(const struct msghdr *m)
 {
-	each_right(m, true);
+	each_right(m, put_right);
+}
+
+void sonode_take_rights(struct msghdr *m)
+{
+	each_right(m, take_right);
 }

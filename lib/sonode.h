@@ -20,11 +20,19 @@ enum sonode_inherit {
 	SN_SHARED = 2,		/* used here, another process may move it */
 };
 
+/* Why a connection stays on the kernel path: others have its descriptor and libc's calls only. */
+enum sonode_stay {
+	STAY_SHARED = 1,	/* duplicated, passed on */
+	STAY_SYSTEM = 2,	/* while system() runs */
+	STAY_EXEC = 4,		/* this process is about to become another program */
+};
+
 struct sonode {
 	struct toe_sonode *sh;	/* NULL: never tracked */
 	int fd;
 	uint8_t tracked;	/* mirror of sh->word, readable after fork */
 	uint8_t inherit;	/* enum sonode_inherit */
+	uint8_t stay;		/* enum sonode_stay; nonzero: sh->stay is set */
 	/* options that the ring path needs, valid while opts_word == word */
 	uint32_t opts_word, opts_seq;
 	uint8_t nonblock, nodelay, cork, pad;
@@ -48,7 +56,7 @@ struct sonode {
 /* Wiped in a child by the kernel, however it was made: then nothing is ours. */
 struct toe_proc {
 	uint32_t live;
-	int32_t pid;
+	int32_t pid;		/* 0: wiped */
 	struct toe_sonode *table;
 };
 extern struct toe_proc *toe_proc;
@@ -67,13 +75,15 @@ static inline struct sonode *slot_get(int fd)
 	return block ? &block[fd & (SLOT_BLOCK - 1)] : NULL;
 }
 
+bool sonode_revive(void);	/* not live: perhaps a child that we do not know of yet */
+
 /* Tracked socket, or NULL: this call is libc's. */
 static inline struct sonode *sonode_get(int fd)
 {
 	struct sonode *sn = slot_get(fd);
 	struct toe_sonode *sh;
 
-	if (!sn || !ld(&toe_proc->live))
+	if (!sn || (!ld(&toe_proc->live) && !sonode_revive()))
 		return NULL;
 	sh = ld_acq(&sn->sh);
 	return sh && word_path(ld(&sh->word)) != TOE_PATH_NONE ? sn : NULL;
@@ -87,10 +97,15 @@ int slot_busy(int fd);				/* anything of ours hangs on this number */
 void sonode_track(int fd);
 /* Stop tracking, on the kernel path. Nothing to do with descriptors that are not tracked. */
 void sonode_untrack(struct sonode *sn, enum toe_why why);
+/* To the kernel path and not from there again; and the reverse. */
+void sonode_stay(struct sonode *sn, enum sonode_stay reason);
+void sonode_may_go(struct sonode *sn, enum sonode_stay reason);
 /* To the kernel path; 0 or -EIO when toed cannot be reached. */
 int sonode_upload(struct sonode *sn, enum toe_why why);
 int sonode_in_rights(const struct msghdr *m);	/* passes a tracked descriptor */
-void sonode_put_rights(const struct msghdr *m);	/* upload and untrack those */
+void sonode_put_rights(const struct msghdr *m);	/* those stay on the kernel path */
+void sonode_take_rights(struct msghdr *m);	/* received: track connections among them */
+void sonode_found(int fd);			/* open before we knew of it: track it if it is connected */
 
 /*
  * Enter a call: waits while MOVING. The word returned has path KERNEL (users was
@@ -106,6 +121,10 @@ uint32_t sonode_settled(struct sonode *sn);
 int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r);
 void sonode_opts(struct sonode *sn, uint32_t word);	/* make the cached options valid */
 void sonode_opts_stale(struct sonode *sn);
+
+void sonode_all_stay(void);	/* all that there are and all that come */
+/* A child of vfork() has our memory but descriptors of its own: what it closes is not what we track. */
+bool sonode_other_table(void);
 
 void sonode_each(void (*fn)(struct sonode *sn));
 

@@ -4,10 +4,15 @@
 #include <dlfcn.h>
 #include <unistd.h>
 #include "epset.h"
+#include "exec.h"
 #include "fork.h"
 #include "pollset.h"
+#include "raw.h"
 #include "real.h"
 #include "sonode.h"
+
+/* Connections that the program before this one left us, among so many descriptors. */
+#define FOUND_FDS	64
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -48,7 +53,7 @@ static void resolve(void)
 		real.name = (type (*) params)p;
 	TOE_CALLS(X)
 #undef X
-#define V(type, name) real.name = (type (*)(int, ...))dlsym(RTLD_NEXT, #name);
+#define V(type, name, first) real.name = (type (*)(first, ...))dlsym(RTLD_NEXT, #name);
 	TOE_CALLS_VA(V)
 #undef V
 	if (!real.fcntl64)
@@ -57,9 +62,13 @@ static void resolve(void)
 
 static __attribute__((constructor)) void toe_start(void)
 {
+	int fd;
+
 	resolve();
 	proc_init();
 	fork_init();
+	for (fd = 0; fd < FOUND_FDS; fd++)
+		sonode_found(fd);
 }
 
 #define X(type, name, params, args, ours) \
@@ -90,7 +99,9 @@ EXPORT int fcntl64(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : real.fcntl(fd, cmd, arg);
+	if (!real.fcntl64)
+		resolve();
+	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : real.fcntl64(fd, cmd, arg);
 }
 
 EXPORT int ioctl(int fd, unsigned long req, ...)
@@ -101,6 +112,8 @@ EXPORT int ioctl(int fd, unsigned long req, ...)
 	va_start(ap, req);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (!real.ioctl)
+		resolve();
 	return sonode_get(fd) ? toe_ioctl(fd, req, arg) : real.ioctl(fd, req, arg);
 }
 
@@ -125,4 +138,50 @@ EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...)
 	rc = __vdprintf_chk(fd, flag, fmt, ap);
 	va_end(ap);
 	return rc;
+}
+
+EXPORT int execl(const char *path, const char *arg, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, arg);
+	rc = exec_list(EXEC_L, path, arg, &ap);
+	va_end(ap);
+	return rc;
+}
+
+EXPORT int execlp(const char *file, const char *arg, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, arg);
+	rc = exec_list(EXEC_LP, file, arg, &ap);
+	va_end(ap);
+	return rc;
+}
+
+EXPORT int execle(const char *path, const char *arg, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, arg);
+	rc = exec_list(EXEC_LE, path, arg, &ap);
+	va_end(ap);
+	return rc;
+}
+
+EXPORT long syscall(long nr, ...)
+{
+	va_list ap;
+	long a[6];
+	int i;
+
+	va_start(ap, nr);
+	for (i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	return raw_is_ours(nr) ? toe_syscall(nr, a) : raw_syscall(nr, a);
 }

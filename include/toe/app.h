@@ -40,7 +40,8 @@ struct toe_sonode {
 	__u8 opts;		/* enum toe_opt */
 	__u8 rcv_wscale;
 	__u8 why;		/* enum toe_why, on the kernel path */
-	__u16 pad;
+	__u8 stay;		/* library: nonzero: do not offload, others have the descriptor too */
+	__u8 pad;
 	__u32 reserved[6];
 };
 _Static_assert(sizeof(struct toe_sonode) == 64, "toe_sonode");
@@ -66,6 +67,10 @@ enum toe_msg_type {
 	TOE_MSG_OFFLOAD = 5,
 	/* request: qp. Give a queue pair back. */
 	TOE_MSG_QP_FREE = 6,
+	/* request: fd. The process is about to become another program, which keeps the
+	 * descriptor: to the kernel path, and no other process's claim moves it while this
+	 * one lives. fd -1: nothing came of it. */
+	TOE_MSG_PIN = 7,
 };
 
 struct toe_msg {

@@ -132,7 +132,7 @@ enum toe_stat {
 	X(SHUTDOWN,	"shut down by the application") \
 	X(SOCKOPT,	"socket option the engine does not serve") \
 	X(CALL,		"call the engine does not serve") \
-	X(FORK,		"used after fork") \
+	X(FORK,		"shared with another process or descriptor") \
 	X(APP_GONE,	"application gone") \
 	X(STOP,		"toed stopped") \
 	X(DETACH,	"interface detached") \

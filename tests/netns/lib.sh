@@ -270,6 +270,19 @@ through_engine() {
 	((segs > 0 && segs * 100 >= dev * percent))
 }
 
+# flow_cases HELPER: each case of tests/helpers/HELPER (or those in CASES) under libtoe, peer on port 7200 of cli
+flow_cases() {
+	local case failed=
+	for case in ${CASES:-$("$BIN/$1" list)}; do
+		offloadable "$case" srv "$BIN/$1" "$case" "$CLI4" 7200 "$RUNDIR"
+		finish "$case" 70 && logged "$case" "^ok" && { rm -f "$LOGS/$case"; continue; }
+		failed+=" $case"
+		say "$case: $(tail -n 3 "$LOGS/$case" | tr '\n' ' ')"
+		toed_alive || fail "toed is gone after $case"
+	done
+	[ -z "$failed" ] || fail "cases that failed:$failed"
+}
+
 signal() {
 	local sig=$1 name
 	shift

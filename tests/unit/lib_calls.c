@@ -12,7 +12,7 @@ static const char *const listed[] = {
 #define X(type, name, params, args, ours) #name,
 	TOE_CALLS(X)
 #undef X
-#define V(type, name) #name,
+#define V(type, name, first) #name,
 	TOE_CALLS_VA(V)
 #undef V
 };

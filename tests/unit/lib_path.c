@@ -395,7 +395,8 @@ static void test_dup_shutdown(void **state)
 	dial_echo(&p);
 	to_hw(&p);
 	d = dup(p.fd);
-	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_NONE);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
+	assert_int_equal(fake.table[p.fd].stay, 1);
 	assert_int_equal(write(d, "ab", 2), 2);
 	expect_back(&p, "ab");
 	close(d);

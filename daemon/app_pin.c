@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Sockets that a process took along when it became another program, which may have no library: they stay
+ * on the kernel path, whoever else claims them, while that process lives.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "app_priv.h"
+#include "loop.h"
+
+#define MAX_HOLDERS	4096
+#define MAX_PINS	TOE_MAX_CONNS	/* of one process */
+
+struct holder {
+	LIST_ENTRY(holder) list;
+	pid_t pid;
+	int pidfd;
+	sd_event_source *source;
+	uint64_t *cookies;
+	size_t nr, max;
+};
+
+static LIST_HEAD(, holder) holders = LIST_HEAD_INITIALIZER(holders);
+static unsigned int nr_holders;
+
+static void holder_free(struct holder *h)
+{
+	LIST_REMOVE(h, list);
+	nr_holders--;
+	sd_event_source_disable_unref(h->source);
+	close(h->pidfd);
+	free(h->cookies);
+	free(h);
+}
+
+static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	holder_free(arg);
+	return 0;
+}
+
+static struct holder *holder_find(pid_t pid)
+{
+	struct holder *h;
+
+	LIST_FOREACH(h, &holders, list)
+		if (h->pid == pid)
+			break;
+	return h;
+}
+
+static struct holder *holder_new(const struct app *app)
+{
+	struct holder *h = nr_holders < MAX_HOLDERS ? calloc(1, sizeof(*h)) : NULL;
+
+	if (!h)
+		return NULL;
+	h->pid = app->pid;
+	h->pidfd = dup(app->pidfd);
+	if (h->pidfd < 0 || sd_event_add_io(loop, &h->source, h->pidfd, EPOLLIN, on_exit_of, h) < 0) {
+		app_close_fd(h->pidfd);
+		free(h);
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&holders, h, list);
+	nr_holders++;
+	return h;
+}
+
+static int add_cookie(struct holder *h, uint64_t cookie)
+{
+	if (h->nr == h->max) {
+		size_t max = h->max ? h->max * 2 : 16;
+		uint64_t *more = max <= MAX_PINS ? realloc(h->cookies, max * sizeof(*more)) : NULL;
+
+		if (!more)
+			return -ENOMEM;
+		h->cookies = more;
+		h->max = max;
+	}
+	h->cookies[h->nr++] = cookie;
+	return 0;
+}
+
+static uint64_t cookie_of(const struct app *app, int fd)
+{
+	int sock = (int)syscall(SYS_pidfd_getfd, app->pidfd, fd, 0);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (sock < 0)
+		return 0;
+	if (getsockopt(sock, SOL_SOCKET, SO_COOKIE, &cookie, &len))
+		cookie = 0;
+	close(sock);
+	return cookie;
+}
+
+int app_pin(struct app *app, int fd)
+{
+	struct holder *h = holder_find(app->pid);
+	uint64_t cookie;
+
+	if (fd < 0) {
+		if (h)
+			holder_free(h);
+		return 0;
+	}
+	cookie = cookie_of(app, fd);
+	if (!cookie)
+		return -ENOTSOCK;
+	if (!h)
+		h = holder_new(app);
+	return h ? add_cookie(h, cookie) : -ENOMEM;
+}
+
+bool app_pinned(uint64_t cookie, const struct app *claimant)
+{
+	struct holder *h;
+	size_t i;
+
+	LIST_FOREACH(h, &holders, list)
+		for (i = 0; h->pid != claimant->pid && i < h->nr; i++)
+			if (h->cookies[i] == cookie)
+				return true;
+	return false;
+}
+
+void app_unpin_all(void)
+{
+	while (!LIST_EMPTY(&holders))
+		holder_free(LIST_FIRST(&holders));
+}

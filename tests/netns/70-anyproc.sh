@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Processes that share, inherit or hand on a connection that is in hardware: fork, vfork, posix_spawn,
+# system, popen, exec, SCM_RIGHTS, with the library at the other end and without. Each case checks its stream
+# (every byte once, in order), that the engines carried it before, and the path afterwards.
+#
+#   cli anyproc peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anyproc CASE (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_veth
+toed_start srv
+spawn peer cli "$BIN/anyproc" peer 7200
+eventually 10 logged peer listening || fail "the peer did not start"
+flow_cases anyproc
