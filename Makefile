@@ -69,7 +69,7 @@ $(B)/libtoe.so: $(lib_objs) lib/libtoe.map
 	$(Q)$(CC) $(san) -shared -pthread $(lib_ld_flags) $(LDFLAGS) -o $@ $(lib_objs) -ldl
 
 $(toed_objs): | $(skels)
-$(lib_objs): c_flags += -fPIC -fvisibility=hidden
+$(lib_objs): c_flags += -fPIC -fvisibility=hidden -fexceptions
 
 # "make install PREFIX=..." after "make": what knows the paths is compiled anew.
 $(B)/tools/toectl_run.o $(B)/daemon/options.o: $(B)/paths
@@ -112,6 +112,7 @@ $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
 $(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
 $(addprefix $(B)/tests/helpers/,anyproc): $(B)/tests/helpers/flow_conn.o
+$(addprefix $(B)/tests/helpers/,anyproc anyfd): $(B)/tests/helpers/flow_conn.o
 $(helpers): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^

@@ -20,6 +20,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a time */
 static int sock = -1, efd = -1;
 static uint32_t lost, gen;
+static uint64_t sock_cookie;
 static int64_t tried_ms;	/* last attempt to connect */
 static uint32_t fresh;
 static uint8_t *slabs[TOE_MAX_SLABS];
@@ -37,6 +38,7 @@ static int dial(void)
 	struct timeval tv = { .tv_sec = GIVE_UP_MS / 1000 };
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const char *dir = secure_getenv("TOE_RUNDIR");
+	socklen_t len;
 	int fd;
 
 	if (!dir || !*dir)
@@ -55,7 +57,19 @@ static int dial(void)
 		return rc;
 	}
 	real.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	len = sizeof(sock_cookie);
+	real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &sock_cookie, &len);
 	return intfd_adopt(&sock, fd);
+}
+
+/* An application may have closed our descriptors in a way that we did not see, and use their numbers. */
+static bool still_there(void)
+{
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	return !real.getsockopt(ld(&sock), SOL_SOCKET, SO_COOKIE, &cookie, &len) &&
+	       cookie == ld(&sock_cookie);
 }
 
 static void hang_up(void)
@@ -203,19 +217,37 @@ static int connect_now(void)
 	return rc ? rc : hello();
 }
 
-static void lock_all(sigset_t *old)
+/* Nothing may end or divert a thread in the middle of a conversation. */
+struct calm {
+	sigset_t mask;
+	int cancel;
+};
+
+static void calm_begin(struct calm *c)
 {
 	sigset_t all;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
+	pthread_sigmask(SIG_SETMASK, &all, &c->mask);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &c->cancel);
+}
+
+static void calm_end(const struct calm *c)
+{
+	pthread_setcancelstate(c->cancel, NULL);
+	pthread_sigmask(SIG_SETMASK, &c->mask, NULL);
+}
+
+static void lock_all(struct calm *c)
+{
+	calm_begin(c);
 	pthread_mutex_lock(&lock);
 }
 
-static void unlock_all(const sigset_t *old)
+static void unlock_all(const struct calm *c)
 {
 	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, old, NULL);
+	calm_end(c);
 }
 
 static bool too_soon(void)
@@ -225,14 +257,16 @@ static bool too_soon(void)
 
 bool daemon_ready(void)
 {
-	sigset_t old;
+	struct calm old;
 	int rc, err = errno;
 
-	if (ld(&sock) >= 0)
+	if (ld(&sock) >= 0 && still_there())
 		return true;
 	if (too_soon())
 		return false;
 	lock_all(&old);
+	if (sock >= 0 && !still_there())
+		hang_up();
 	rc = sock >= 0 ? 0 : too_soon() ? -EAGAIN : connect_now();
 	unlock_all(&old);
 	errno = err;
@@ -243,9 +277,10 @@ int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
 {
 	int64_t until = now_ms() + GIVE_UP_MS;
 	struct toe_msg ask = *msg;
-	int room = nfds ? *nfds : 0, rc, err = errno;
-	sigset_t old;
+	int room = nfds ? *nfds : 0, rc, err = errno, cancel;
+	struct calm old;
 
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	for (;;) {
 		lock_all(&old);
 		*msg = ask;
@@ -259,6 +294,7 @@ int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
 			break;
 		usleep(100000);
 	}
+	pthread_setcancelstate(cancel, NULL);
 	errno = err;
 	return rc ? -EIO : msg->rc;
 }
@@ -338,17 +374,16 @@ int daemon_sock(void)
 void daemon_check(void)
 {
 	int fd = ld(&sock), err = errno;
-	sigset_t all, old;
+	struct calm old;
 	char c;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	calm_begin(&old);
 	if (fd >= 0 && pthread_mutex_trylock(&lock) == 0) {
-		if (sock == fd && real.recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		if (sock == fd && (!still_there() || real.recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
 			hang_up();
 		pthread_mutex_unlock(&lock);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	calm_end(&old);
 	if (ld(&lost) && !too_soon()) {
 		lock_all(&old);
 		connect_now();

@@ -177,6 +177,25 @@ static int look(struct epset *set, struct epoll_event *out, int max, const sigse
 	return k < 0 ? k : k + collect(set, out + k, max - k);
 }
 
+static void woken(void *set)
+{
+	epset_woken(set);
+}
+
+/* sleep: counted among the sleepers. A cancelled one is none any more. */
+static int ask_asleep(struct epset *set, struct epoll_event *out, int max, int ms, const sigset_t *mask,
+		      int *raw, bool sleep)
+{
+	int n;
+
+	if (!sleep)
+		return ask_kernel(set, out, max, ms, mask, raw);
+	pthread_cleanup_push(woken, set);
+	n = ask_kernel(set, out, max, ms, mask, raw);
+	pthread_cleanup_pop(1);
+	return n;
+}
+
 int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns,
 	       const sigset_t *mask)
 {
@@ -198,9 +217,7 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 		sleep = ms && epset_sleep(set);
 		if (ms && !sleep)
 			continue;
-		n = ask_kernel(set, out, max, ms, mask, &raw);
-		if (sleep)
-			epset_woken(set);
+		n = ask_asleep(set, out, max, ms, mask, &raw, sleep);
 		if (n)
 			return n;
 		if (!timeout_ns || (deadline && wait_now() >= deadline))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include "intfd.h"
 #include "real.h"
 #include "sonode.h"
@@ -27,6 +28,14 @@ static int intfd_dup(int fd)
 	return new < 0 ? -errno : new;
 }
 
+/* Numbers of ours may have been closed behind our back and mean something of the application's now. */
+static uint64_t identity(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino ^ st.st_dev << 32 ^ st.st_rdev << 16;
+}
+
 static int intfd_place(int *where, int fd)
 {
 	struct sonode *sn;
@@ -39,6 +48,7 @@ static int intfd_place(int *where, int fd)
 		real.close(new);
 		return -ENOMEM;
 	}
+	sn->internal_id = identity(new);
 	st_rel(&sn->internal, where);
 	st(where, new);
 	return 0;
@@ -63,7 +73,8 @@ void intfd_close(int *where)
 	sn = *where >= 0 ? slot_get(*where) : NULL;
 	if (sn) {
 		st(&sn->internal, NULL);
-		real.close(*where);
+		if (identity(*where) == sn->internal_id)
+			real.close(*where);
 	}
 	st(where, -1);
 	pthread_mutex_unlock(&intfd_lock);
@@ -73,7 +84,12 @@ bool intfd_is(int fd)
 {
 	struct sonode *sn = slot_get(fd);
 
-	return sn && ld(&sn->internal) && ld(&toe_proc->live);
+	if (!sn || !ld(&sn->internal) || !ld(&toe_proc->live))
+		return false;
+	if (identity(fd) == sn->internal_id)
+		return true;
+	st(&sn->internal, NULL);
+	return false;
 }
 
 int intfd_evade(int fd)

@@ -274,6 +274,11 @@ ssize_t io_recv(struct sonode *sn, struct io *io)
 	}
 }
 
+static void waits_no_more(void *sn)
+{
+	add_sc(&((struct sonode *)sn)->wwait, -1);
+}
+
 /* One pass on the tx ring. */
 static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 {
@@ -323,9 +328,10 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	if (need > r.tx_size / 3)
 		need = r.tx_size / 3;
 	add_sc(&sn->wwait, 1);
+	pthread_cleanup_push(waits_no_more, sn);
 	want_write(r.ctl);
 	rc = io_blocked(sn, io, &r, ld(&sn->sndtimeo_ns), tx_ready, need);
-	add_sc(&sn->wwait, -1);
+	pthread_cleanup_pop(1);
 	return rc;
 }
 
@@ -374,11 +380,18 @@ static int send_result(struct io *io, ssize_t n, int err, bool plain, ssize_t *r
 static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
 		       ssize_t *ret)
 {
-	bool plain = word_path(word) == TOE_PATH_NONE && !io->done;
-	ssize_t n = kernel_send(sn->fd, io, plain);
-	int err = errno;
-	bool moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
+	bool plain = word_path(word) == TOE_PATH_NONE && !io->done, moved;
+	int err, cancel;
+	ssize_t n;
 
+	/* counted in users: not cancelled here, but where it waits */
+	if (!plain)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	n = kernel_send(sn->fd, io, plain);
+	err = errno;
+	moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
+	if (!plain)
+		pthread_setcancelstate(cancel, NULL);
 	errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (!plain && not_ours(sn)) || parked_elsewhere(sn, io)))
 		return 0;
@@ -400,6 +413,7 @@ ssize_t io_send(struct sonode *sn, struct io *io)
 	ssize_t ret;
 
 	for (;;) {
+		pthread_testcancel();
 		word = sonode_enter(sn, &sh);
 		switch (word_path(word)) {
 		case TOE_PATH_HW:

@@ -124,6 +124,11 @@ static void count_writers(struct job *j, int by)
 	}
 }
 
+static void writers_gone(void *j)
+{
+	count_writers(j, -1);
+}
+
 /* Take over what the kernel said, except where the path changed meanwhile. */
 static int merge(struct job *j)
 {
@@ -175,6 +180,7 @@ static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 	if (rc < 0)
 		return -2;
 	count_writers(j, 1);
+	pthread_cleanup_push(writers_gone, j);
 	if (!rc)
 		rc = look(j, false);
 	if (rc < 0)
@@ -183,7 +189,7 @@ static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 		rc = sleep_hw(j, deadline);
 	else
 		rc = ask(j, rc ? 0 : wait_ms_lost(deadline), mask);
-	count_writers(j, -1);
+	pthread_cleanup_pop(1);
 	return rc;
 }
 
@@ -206,6 +212,16 @@ static int run(struct job *j, int64_t timeout_ns, const sigset_t *mask)
 	}
 }
 
+static void job_free(void *arg)
+{
+	struct job *j = arg;
+
+	if (j->n > FEW) {
+		free(j->kern);
+		free(j->words);
+	}
+}
+
 static int do_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask)
 {
 	struct pollfd few[FEW + 1];
@@ -218,12 +234,10 @@ static int do_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigse
 		j.words = malloc(n * sizeof(*j.words));
 	}
 	errno = ENOMEM;
+	pthread_cleanup_push(job_free, &j);
 	rc = j.ctx && j.kern && j.words ? run(&j, timeout_ns, mask) : -1;
 	err = errno;
-	if (n > FEW) {
-		free(j.kern);
-		free(j.words);
-	}
+	pthread_cleanup_pop(1);
 	errno = err;
 	return rc;
 }

@@ -50,6 +50,7 @@ struct sonode {
 	struct epset *ep;	/* this descriptor is an epoll instance */
 	struct epset *ep_old;	/* it was one: memory for the next */
 	int *internal;		/* this descriptor is the library's; where its number is kept */
+	uint64_t internal_id;	/* of what was opened under it */
 	struct toe_sonode local; /* sh points here while there is no shared table */
 };
 

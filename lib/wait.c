@@ -146,6 +146,11 @@ int wait_sleep(struct waitctx *c, int64_t deadline_ns)
 	int n;
 
 	n = real.epoll_wait(c->epfd, ev, QP_MAX + 2, wait_ms_lost(deadline_ns));
+	if (n < 0 && errno == EBADF) {	/* closed where we do not see it; the rest of ours perhaps, too */
+		c->fork_gen = 0;
+		daemon_check();
+		return 0;
+	}
 	if (n < 0)
 		return -errno;
 	if (!n && daemon_lost())

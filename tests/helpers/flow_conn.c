@@ -113,32 +113,34 @@ static uint64_t move(const struct flow *f, const char *verb)
 	return number_in(reply, "moved");
 }
 
-static const struct toe_sonode *table(void)
-{
-	static const struct toe_sonode *at;
-	static pid_t owner;
-	char line[512];
-	FILE *maps;
-	unsigned long start;
+/* After a restart of toed there are an old table and a new one: what is not in one is in the other. */
+#define MAX_TABLES 4
+static const struct toe_sonode *tables[MAX_TABLES];
 
-	if (at && owner == getpid())
-		return at;
-	maps = fopen("/proc/self/maps", "re");
-	at = NULL;
-	while (maps && !at && fgets(line, sizeof(line), maps))
+static void find_tables(void)
+{
+	char line[512];
+	unsigned long start;
+	int n = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	if (!maps)
+		return;		/* after chroot: as before */
+	memset(tables, 0, sizeof(tables));
+	while (n < MAX_TABLES && fgets(line, sizeof(line), maps))
 		if (strstr(line, "memfd:toe-sonodes") && sscanf(line, "%lx-", &start) == 1)
-			at = (const void *)start;
-	if (maps)
-		fclose(maps);
-	owner = getpid();
-	return at;
+			tables[n++] = (const void *)start;
+	fclose(maps);
 }
 
 int path_of(int fd)
 {
-	const struct toe_sonode *t = table();
+	int path = P_NONE;
 
-	return t ? (int)(__atomic_load_n(&t[fd].word, __ATOMIC_ACQUIRE) & TOE_PATH_MASK) : P_NONE;
+	find_tables();
+	for (int i = 0; i < MAX_TABLES && tables[i] && path == P_NONE; i++)
+		path = (int)(__atomic_load_n(&tables[i][fd].word, __ATOMIC_ACQUIRE) & TOE_PATH_MASK);
+	return path;
 }
 
 void want_path(const struct flow *f, int path, const char *when)

@@ -1,0 +1,759 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Unusual calls on one connection that is in hardware, in one process. One case a run. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "tests/helpers/flow_conn.h"
+
+#define MUCH	60000
+
+static void again(struct flow *f, const char *when)
+{
+	flow_to_hw(f);
+	engines_mark();
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, when);
+	want_engines(when);
+}
+
+/* The same connection by another number, in turns. */
+static void both_numbers(struct flow *f, int other)
+{
+	int first = f->fd;
+
+	if (other < 0)
+		die("duplicate: %s", strerror(errno));
+	want_path(f, P_KERNEL, "duplicated");
+	for (int i = 0; i < 4; i++) {
+		f->fd = i & 1 ? first : other;
+		flow_exchange(f, 5000);
+	}
+	f->fd = first;
+	if (flow_try_hw(f))
+		die("offloaded with two descriptors");
+	flow_exchange(f, 5000);
+	close(first);
+	f->fd = other;
+	flow_exchange(f, 5000);
+	flow_end(f);
+}
+
+static void do_dup(void)
+{
+	struct flow *f = flow_open();
+
+	both_numbers(f, dup(f->fd));
+}
+
+static void dup2_onto(void)	/* a free number */
+{
+	struct flow *f = flow_open();
+
+	both_numbers(f, dup2(f->fd, 100));
+}
+
+static void do_dup3(void)
+{
+	struct flow *f = flow_open();
+
+	both_numbers(f, dup3(f->fd, 101, O_CLOEXEC));
+}
+
+static void dupfd(void)
+{
+	struct flow *f = flow_open();
+
+	both_numbers(f, fcntl(f->fd, F_DUPFD, 50));
+}
+
+static void dupfd_cloexec(void)
+{
+	struct flow *f = flow_open();
+
+	both_numbers(f, fcntl(f->fd, F_DUPFD_CLOEXEC, 50));
+}
+
+/* One connection's number is given to the other: the first is closed and its peer gets FIN. */
+static void dup2_over(void)
+{
+	struct flow *f = flow_open(), *g = flow_open();
+	int was = g->fd;
+
+	if (dup2(g->fd, f->fd) != f->fd)
+		die("dup2: %s", strerror(errno));
+	g->fd = f->fd;
+	flow_exchange(g, MUCH);
+	close(was);
+	flow_exchange(g, MUCH);
+	flow_end(g);
+}
+
+static void dup2_same(void)
+{
+	struct flow *f = flow_open();
+
+	if (dup2(f->fd, f->fd) != f->fd)
+		die("dup2: %s", strerror(errno));
+	want_path(f, P_HW, "dup2 onto itself");
+	flow_exchange(f, MUCH);
+	flow_end(f);
+}
+
+static void range_others(void)
+{
+	struct flow *f = flow_open();
+
+	if (close_range(f->fd + 1, ~0U, 0))
+		die("close_range: %s", strerror(errno));
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, "close_range of all others");
+	flow_end(f);
+}
+
+static void range_it(void)
+{
+	struct flow *f = flow_open(), *g = flow_open();
+
+	if (close_range(f->fd, f->fd, 0))
+		die("close_range: %s", strerror(errno));
+	if (fcntl(f->fd, F_GETFD) >= 0)
+		die("still open");
+	flow_exchange(g, MUCH);
+	want_path(g, P_HW, "close_range of another");
+	flow_end(g);
+}
+
+/* A new connection moves, whatever was done before. */
+static void fresh(const char *when)
+{
+	struct flow *f = flow_open();
+
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, when);
+	flow_end(f);
+}
+
+static void close_loop(void)
+{
+	struct flow *f = flow_open();
+
+	for (int fd = 3; fd < 1100; fd++)
+		if (fd != f->fd)
+			close(fd);
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, "all closed but one");
+	close(f->fd);
+	fresh("after all were closed");
+}
+
+static void close_from(void)
+{
+	flow_open();
+	closefrom(3);
+	fresh("after closefrom");
+}
+
+static void close_raw(void)	/* by syscall(): libc's wrapper is not passed */
+{
+	flow_open();
+	if (syscall(SYS_close_range, 3, ~0U, 0))
+		die("close_range: %s", strerror(errno));
+	fresh("after the system call");
+}
+
+/* The library's descriptors are gone in a way that nothing can intercept. */
+static long bare_close(int fd)
+{
+#ifdef __x86_64__
+	long rc;
+
+	__asm__ volatile("syscall" : "=a"(rc) : "a"(SYS_close), "D"(fd) : "rcx", "r11", "memory");
+	return rc;
+#else
+	return fd < 0;
+#endif
+}
+
+static void close_bare(void)
+{
+	struct flow *f = flow_open();
+
+	for (int fd = 3; fd < 1100; fd++)
+		if (fd != f->fd)
+			bare_close(fd);
+	flow_exchange(f, 1000);
+	flow_exchange(f, MUCH);
+	flow_end(f);
+	sleep(1);	/* the library looks for toed once a second */
+	fresh("after the descriptors were lost");
+}
+
+static void rlimit(void)
+{
+	struct rlimit rl;
+	struct flow *f;
+	int fd;
+
+	getrlimit(RLIMIT_NOFILE, &rl);
+	f = flow_open();
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl))
+		die("setrlimit");
+	fd = open("/dev/null", O_RDWR);
+	for (int i = 200; i < (int)rl.rlim_cur && i < 5000; i++)
+		if (dup2(fd, i) != i)
+			die("dup2 onto %d: %s", i, strerror(errno));
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, "all numbers taken");
+	for (int i = 200; i < (int)rl.rlim_cur && i < 5000; i++)
+		if (close(i))
+			die("close %d: %s", i, strerror(errno));
+	flow_exchange(f, MUCH);
+	flow_end(f);
+	rl.rlim_cur = 40;
+	setrlimit(RLIMIT_NOFILE, &rl);
+	fresh("under a small limit");
+}
+
+/* ---- who moves the bytes ---- */
+
+static void stdio(void)
+{
+	struct flow *f = flow_open();
+	unsigned char buf[5000];
+	FILE *in = fdopen(f->fd, "r+");
+
+	if (!in)
+		die("fdopen");
+	setvbuf(in, NULL, _IONBF, 0);
+	flow_fill(f, buf, sizeof(buf));
+	if (fwrite(buf, 1, sizeof(buf), in) != sizeof(buf) || fread(buf, 1, sizeof(buf), in) != sizeof(buf))
+		die("stdio");
+	flow_check(f, buf, sizeof(buf));
+	if (fclose(in))
+		die("fclose");
+	fresh("after fdopen");
+}
+
+static void do_dprintf(void)
+{
+	struct flow *f = flow_open();
+	char buf[8];
+
+	if (dprintf(f->fd, "abc%d", 123) != 6 || recv(f->fd, buf, 6, MSG_WAITALL) != 6 ||
+	    memcmp(buf, "abc123", 6) != 0)
+		die("dprintf");
+	flow_exchange(f, MUCH);
+	flow_end(f);
+}
+
+static int pattern_file(struct flow *f, size_t n)
+{
+	unsigned char *buf = malloc(n);
+	int fd = memfd_create("pattern", MFD_CLOEXEC);
+
+	flow_fill(f, buf, n);
+	if (write(fd, buf, n) != (ssize_t)n || lseek(fd, 0, SEEK_SET))
+		die("memfd");
+	free(buf);
+	return fd;
+}
+
+static void do_sendfile(void)
+{
+	struct flow *f = flow_open();
+	int file = pattern_file(f, 40000);
+	ssize_t n, left = 40000;
+
+	while (left && (n = sendfile(f->fd, file, NULL, left)) > 0)
+		left -= n;
+	if (left)
+		die("sendfile: %s", strerror(errno));
+	want_path(f, P_KERNEL, "sendfile");
+	flow_recv(f, 40000);
+	again(f, "after sendfile");
+	flow_end(f);
+}
+
+static void do_splice(void)
+{
+	struct flow *f = flow_open();
+	unsigned char buf[30000];
+	int p[2], file = pattern_file(f, sizeof(buf));
+	ssize_t n, got = 0;
+
+	if (pipe(p) || splice(file, NULL, p[1], NULL, sizeof(buf), 0) != sizeof(buf))
+		die("splice from a file: %s", strerror(errno));
+	for (size_t left = sizeof(buf); left; left -= n)
+		if ((n = splice(p[0], NULL, f->fd, NULL, left, 0)) <= 0)
+			die("splice to the socket: %s", strerror(errno));
+	want_path(f, P_KERNEL, "splice");
+	flow_to_hw(f);
+	while (got < (ssize_t)sizeof(buf)) {
+		n = splice(f->fd, NULL, p[1], NULL, sizeof(buf) - got, 0);
+		if (n <= 0 || read(p[0], buf, n) != n)
+			die("splice from the socket: %s", strerror(errno));
+		flow_check(f, buf, n);
+		got += n;
+	}
+	again(f, "after splice");
+	flow_end(f);
+}
+
+static void do_vmsplice(void)
+{
+	struct flow *f = flow_open();
+	static unsigned char buf[8192];
+	struct iovec iov = { buf, sizeof(buf) };
+	ssize_t n;
+	int p[2];
+
+	flow_fill(f, buf, sizeof(buf));
+	if (pipe(p) || vmsplice(p[1], &iov, 1, 0) != sizeof(buf))
+		die("vmsplice: %s", strerror(errno));
+	for (size_t left = sizeof(buf); left; left -= n)
+		if ((n = splice(p[0], NULL, f->fd, NULL, left, SPLICE_F_MORE)) <= 0)
+			die("splice: %s", strerror(errno));
+	flow_recv(f, sizeof(buf));
+	if (vmsplice(f->fd, &iov, 1, 0) != -1 || errno != EBADF)
+		die("vmsplice on a socket: %s", strerror(errno));
+	again(f, "after vmsplice");
+	flow_end(f);
+}
+
+static void raw(void)
+{
+	struct flow *f = flow_open();
+	unsigned char buf[3000];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct epoll_event ev = { .events = EPOLLIN };
+	int ep = epoll_create1(0);
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, f->fd, &ev);
+	for (int i = 0; i < 4; i++) {
+		flow_fill(f, buf, sizeof(buf));
+		if ((i & 1 ? syscall(SYS_write, f->fd, buf, sizeof(buf)) :
+		     syscall(SYS_sendto, f->fd, buf, sizeof(buf), MSG_NOSIGNAL, NULL, 0)) != sizeof(buf))
+			die("raw send: %s", strerror(errno));
+		if (syscall(SYS_epoll_pwait, ep, &ev, 1, 5000, NULL, 8) != 1)
+			die("raw epoll_pwait: %s", strerror(errno));
+		for (ssize_t n, got = 0; got < (ssize_t)sizeof(buf); got += n) {
+			n = i & 1 ? syscall(SYS_read, f->fd, buf, sizeof(buf)) : syscall(SYS_readv, f->fd, &iov, 1);
+			if (n <= 0)
+				die("raw read: %s", strerror(errno));
+			flow_check(f, buf, n);
+		}
+	}
+	want_path(f, P_HW, "raw system calls");
+	if (syscall(SYS_shutdown, f->fd, SHUT_WR) || read(f->fd, buf, 1) != 0 || syscall(SYS_close, f->fd))
+		die("raw shutdown");
+}
+
+/* ---- io_uring, without a library ---- */
+
+struct uring {
+	int fd;
+	uint32_t *sq_tail, *sq_mask, *sq_array, *cq_head, *cq_tail, *cq_mask;
+	struct io_uring_sqe *sqes;
+	struct io_uring_cqe *cqes;
+};
+
+static void uring_open(struct uring *u)
+{
+	struct io_uring_params p = { 0 };
+	char *ring;
+
+	u->fd = syscall(SYS_io_uring_setup, 4, &p);
+	if (u->fd < 0) {
+		printf("ok (no io_uring here: %s)\n", strerror(errno));
+		exit(0);
+	}
+	ring = mmap(NULL, p.sq_off.array + 64 + p.cq_off.cqes + 16 * sizeof(*u->cqes), PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_POPULATE, u->fd, IORING_OFF_SQ_RING);
+	u->sqes = mmap(NULL, 4 * sizeof(*u->sqes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, u->fd,
+		       IORING_OFF_SQES);
+	if (ring == MAP_FAILED || u->sqes == MAP_FAILED || !(p.features & IORING_FEAT_SINGLE_MMAP))
+		die("io_uring: mmap");
+	u->sq_tail = (void *)(ring + p.sq_off.tail);
+	u->sq_mask = (void *)(ring + p.sq_off.ring_mask);
+	u->sq_array = (void *)(ring + p.sq_off.array);
+	u->cq_head = (void *)(ring + p.cq_off.head);
+	u->cq_tail = (void *)(ring + p.cq_off.tail);
+	u->cq_mask = (void *)(ring + p.cq_off.ring_mask);
+	u->cqes = (void *)(ring + p.cq_off.cqes);
+}
+
+static int uring_do(struct uring *u, int op, int fd, void *buf, size_t len)
+{
+	uint32_t i = *u->sq_tail & *u->sq_mask;
+	int res;
+
+	u->sqes[i] = (struct io_uring_sqe){ .opcode = op, .fd = fd, .addr = (uintptr_t)buf, .len = len };
+	u->sq_array[i] = i;
+	__atomic_store_n(u->sq_tail, *u->sq_tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, u->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		die("io_uring_enter: %s", strerror(errno));
+	while (__atomic_load_n(u->cq_tail, __ATOMIC_ACQUIRE) == *u->cq_head)
+		;
+	res = u->cqes[*u->cq_head & *u->cq_mask].res;
+	__atomic_store_n(u->cq_head, *u->cq_head + 1, __ATOMIC_RELEASE);
+	return res;
+}
+
+static void uring_use(struct uring *u, struct flow *f)
+{
+	unsigned char buf[4000];
+	int n;
+
+	flow_fill(f, buf, sizeof(buf));
+	n = uring_do(u, IORING_OP_SEND, f->fd, buf, sizeof(buf));
+	if (n != sizeof(buf))
+		die("io_uring send: %d", n);
+	for (int got = 0; got < (int)sizeof(buf); got += n) {
+		n = uring_do(u, IORING_OP_RECV, f->fd, buf, sizeof(buf));
+		if (n <= 0)
+			die("io_uring receive: %d", n);
+		flow_check(f, buf, n);
+	}
+}
+
+static void io_uring(void)
+{
+	struct flow *f = flow_open(), *g = flow_make();
+	struct uring u;
+
+	uring_open(&u);
+	want_path(f, P_KERNEL, "io_uring set up");
+	uring_use(&u, f);
+	flow_exchange(f, MUCH);
+	flow_dial(g, 0);
+	flow_exchange(g, 1000);
+	if (flow_try_hw(g))
+		die("offloaded in a program with io_uring");
+	uring_use(&u, g);
+	flow_end(f);
+	flow_end(g);
+}
+
+/* ---- signals and cancellation ---- */
+
+static volatile sig_atomic_t caught;
+static void on_signal(int sig) { (void)sig; caught++; }
+
+static void arm_signal(int flags)
+{
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = flags };
+	struct itimerval it = { .it_value = { 0, 50000 } };
+
+	alarm(0);
+	caught = 0;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+}
+
+static struct flow *shared_flow;
+
+static void *send_later(void *arg)
+{
+	usleep(150000);
+	flow_send(shared_flow, (size_t)arg);
+	return NULL;
+}
+
+static void want_eintr(const char *call, long rc)
+{
+	if (rc != -1 || errno != EINTR || !caught)
+		die("%s: %ld, %s, %d signals", call, rc, strerror(errno), (int)caught);
+}
+
+static void sig_plain(void)
+{
+	struct flow *f = flow_open();
+	struct pollfd p = { f->fd, POLLIN, 0 };
+	struct epoll_event ev = { .events = EPOLLIN };
+	int ep = epoll_create1(0);
+	struct timeval tv = { 5, 0 };
+	char c;
+	fd_set r;
+
+	arm_signal(0);
+	want_eintr("read", read(f->fd, &c, 1));
+	arm_signal(0);
+	want_eintr("recv", recv(f->fd, &c, 1, MSG_WAITALL));
+	for (int i = 0; i < 2; i++) {	/* poll and its like, whatever SA_RESTART says */
+		arm_signal(i ? SA_RESTART : 0);
+		want_eintr("poll", poll(&p, 1, 5000));
+		arm_signal(i ? SA_RESTART : 0);
+		FD_ZERO(&r);
+		FD_SET(f->fd, &r);
+		want_eintr("select", select(f->fd + 1, &r, NULL, NULL, &tv));
+		epoll_ctl(ep, EPOLL_CTL_ADD, f->fd, &ev);
+		arm_signal(i ? SA_RESTART : 0);
+		want_eintr("epoll_wait", epoll_wait(ep, &ev, 1, 5000));
+	}
+	want_path(f, P_HW, "signals");
+	flow_exchange(f, MUCH);
+	flow_end(f);
+}
+
+static void sig_restart(void)
+{
+	struct timeval tv = { 5, 0 };
+	pthread_t t;
+	char c;
+
+	shared_flow = flow_open();
+	arm_signal(SA_RESTART);
+	pthread_create(&t, NULL, send_later, (void *)1000L);
+	flow_recv(shared_flow, 1000);
+	pthread_join(t, NULL);
+	if (!caught)
+		die("no signal came");
+	/* with a timeout the kernel never restarts: signal(7) */
+	setsockopt(shared_flow->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	arm_signal(SA_RESTART);
+	want_eintr("read with SO_RCVTIMEO", read(shared_flow->fd, &c, 1));
+	want_path(shared_flow, P_HW, "signals");
+	flow_end(shared_flow);
+}
+
+/* Fill everything up to the peer, whose echo nobody reads. */
+static void choke(struct flow *f)
+{
+	static unsigned char buf[65536];
+	ssize_t n;
+	int idle = 0;
+
+	while (idle < 20) {
+		flow_fill(f, buf, sizeof(buf));
+		n = send(f->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+		f->tx -= sizeof(buf) - (n > 0 ? n : 0);
+		idle = n > 0 ? 0 : idle + 1;
+		if (n <= 0)
+			usleep(10000);
+	}
+}
+
+static void *write_all(void *arg)
+{
+	unsigned char buf[100000];
+	struct flow *f = arg;
+	ssize_t n;
+
+	flow_fill(f, buf, sizeof(buf));
+	n = write(f->fd, buf, sizeof(buf));
+	if (n != sizeof(buf))
+		die("write: %zd, %s", n, strerror(errno));
+	return NULL;
+}
+
+static void sig_writer(void)
+{
+	struct flow *f = flow_open();
+	unsigned char c;
+	pthread_t t;
+
+	choke(f);
+	arm_signal(0);
+	c = 0;
+	want_eintr("write", write(f->fd, &c, 1));
+	arm_signal(SA_RESTART);
+	pthread_create(&t, NULL, write_all, f);
+	usleep(200000);
+	flow_recv(f, f->tx - f->rx);	/* the writer has noted what it writes */
+	pthread_join(t, NULL);
+	want_path(f, P_HW, "signals");
+	flow_end(f);
+}
+
+static void *read_one(void *arg)
+{
+	char c;
+	struct flow *f = arg;
+
+	if (read(f->fd, &c, 1) != 0)
+		die("a cancelled read came back");
+	return NULL;
+}
+
+static void *write_some(void *arg)
+{
+	static char none[32 << 20];
+	struct flow *f = arg;
+
+	send(f->fd, none, sizeof(none), MSG_NOSIGNAL);
+	return NULL;
+}
+
+static void *wait_epoll(void *arg)
+{
+	struct epoll_event ev;
+
+	epoll_wait((int)(intptr_t)arg, &ev, 1, -1);
+	return NULL;
+}
+
+static void cancel(pthread_t t)
+{
+	void *how;
+
+	usleep(100000);
+	pthread_cancel(t);
+	pthread_join(t, &how);
+	if (how != PTHREAD_CANCELED)
+		die("was not cancelled");
+}
+
+static void cancel_reader(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct flow *f = flow_open();
+	int ep = epoll_create1(0);
+	pthread_t t;
+
+	for (int i = 0; i < 4; i++) {
+		pthread_create(&t, NULL, read_one, f);
+		cancel(t);
+		flow_exchange(f, 1000);
+		if (i & 1)
+			flow_to_hw(f);
+		else
+			flow_to_kernel(f);
+	}
+	epoll_ctl(ep, EPOLL_CTL_ADD, f->fd, &ev);
+	pthread_create(&t, NULL, wait_epoll, (void *)(intptr_t)ep);
+	cancel(t);
+	again(f, "after cancelled readers");
+	flow_end(f);
+}
+
+/* Blocked, on either path; then the stream's end is torn, but moves and locks work. */
+static void cancel_writer(void)
+{
+	struct flow *f = flow_open();
+	pthread_t t;
+
+	for (int i = 0; i < 2; i++) {
+		choke(f);
+		pthread_create(&t, NULL, write_some, f);
+		cancel(t);
+		flow_to_kernel(f);
+		pthread_create(&t, NULL, write_some, f);
+		cancel(t);
+		flow_to_hw(f);
+	}
+	close(f->fd);
+	fresh("after cancelled writers");
+}
+
+static void *cancelled_send(void *arg)
+{
+	static const char some[100];
+
+	pthread_cancel(pthread_self());
+	while (send((int)(intptr_t)arg, some, sizeof(some), MSG_NOSIGNAL) > 0)
+		usleep(1000);
+	return NULL;
+}
+
+/* Pending when the call begins: nothing stays counted or locked. */
+static void cancel_pending(void)
+{
+	struct flow *f = flow_open();
+	pthread_t t;
+
+	for (int i = 0; i < 2; i++) {
+		if (!i)
+			flow_to_kernel(f);
+		pthread_create(&t, NULL, cancelled_send, (void *)(intptr_t)f->fd);
+		pthread_join(t, NULL);
+		again(f, "after a cancelled sender");
+	}
+	flow_end(f);
+}
+
+/* ---- privileges ---- */
+
+static void privileges(void)
+{
+	struct flow *f = flow_open();
+
+	ctl_request("{\"cmd\":\"ping\"}\n", (char[1000]){ 0 }, 1000);	/* keeps its connection */
+	if (setgid(65534) || setuid(65534))
+		die("setuid");
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, "as nobody");
+	flow_to_kernel(f);
+	again(f, "as nobody");
+	flow_end(f);
+	fresh("as nobody");
+}
+
+static void do_chroot(void)
+{
+	struct flow *f = flow_open();
+	char dir[] = "/tmp/anyfd-XXXXXX";
+
+	if (!mkdtemp(dir) || chroot(dir) || chdir("/"))
+		die("chroot: %s", strerror(errno));
+	flow_exchange(f, MUCH);
+	want_path(f, P_HW, "after chroot");
+	flow_to_kernel(f);
+	again(f, "after chroot");
+	flow_end(f);
+	fresh("after chroot");
+}
+
+static const struct flow_case cases[] = {
+	{ "dup", do_dup },
+	{ "dup2-onto", dup2_onto },
+	{ "dup2-over", dup2_over },
+	{ "dup2-same", dup2_same },
+	{ "dup3", do_dup3 },
+	{ "dupfd", dupfd },
+	{ "dupfd-cloexec", dupfd_cloexec },
+	{ "range-others", range_others },
+	{ "range-it", range_it },
+	{ "close-loop", close_loop },
+	{ "closefrom", close_from },
+	{ "close-raw", close_raw },
+	{ "close-bare", close_bare },
+	{ "rlimit", rlimit },
+	{ "stdio", stdio },
+	{ "dprintf", do_dprintf },
+	{ "sendfile", do_sendfile },
+	{ "splice", do_splice },
+	{ "vmsplice", do_vmsplice },
+	{ "raw", raw },
+	{ "io_uring", io_uring },
+	{ "sig-plain", sig_plain },
+	{ "sig-restart", sig_restart },
+	{ "sig-writer", sig_writer },
+	{ "cancel-reader", cancel_reader },
+	{ "cancel-writer", cancel_writer },
+	{ "cancel-pending", cancel_pending },
+	{ "privileges", privileges },
+	{ "chroot", do_chroot },
+	{ NULL, NULL },
+};
+
+int main(int argc, char **argv)
+{
+	return flow_main(argc, argv, cases);
+}
