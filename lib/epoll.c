@@ -5,6 +5,7 @@
 #include "wait.h"
 
 #define MAX_NESTED	8
+#define OWN_EVENTS	256
 #define KERNEL_EVERY	16	/* calls that may go by before the kernel's events are looked at */
 
 static void service(struct epset *set)
@@ -127,16 +128,14 @@ static int collect(struct epset *set, struct epoll_event *out, int max)
 	return n;
 }
 
-/* Take our own events out, and what a move made appear. */
-static int filter(struct epset *set, struct epoll_event *ev, int n)
+/* Take our own events out, and what a move made appear. ev may be out. */
+static int filter(struct epset *set, const struct epoll_event *ev, int n, struct epoll_event *out)
 {
 	struct epoll_event one;
 	uint32_t qps = 0;
 	bool moved = false;
 	int i, kept = 0;
 
-	if (!ld(&set->active))
-		return n;
 	for (i = 0; i < n; i++) {
 		one = ev[i];
 		if (wait_marker(&one, &qps, &moved))
@@ -147,7 +146,7 @@ static int filter(struct epset *set, struct epoll_event *ev, int n)
 			epset_unlock();
 		}
 		if (one.events && epset_claim(set, &one))
-			ev[kept++] = one;
+			out[kept++] = one;
 	}
 	if (moved)
 		st(&set->rescan, 1);
@@ -158,13 +157,20 @@ static int filter(struct epset *set, struct epoll_event *ev, int n)
 static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int ms,
 		      const sigset_t *mask, int *raw)
 {
-	*raw = real.epoll_pwait(set->slot->fd, out, max, ms, mask);
+	struct epoll_event own[OWN_EVENTS], *ev = out;
+
+	/* what is filtered out never stands in the application's array, which it may use as it left it */
+	if (ld(&set->active)) {
+		ev = own;
+		max = max < OWN_EVENTS ? max : OWN_EVENTS;
+	}
+	*raw = real.epoll_pwait(set->slot->fd, ev, max, ms, mask);
 	st(&set->calls, 0);
 	if (*raw < 0)
 		return -1;
 	if (!*raw && daemon_lost())
 		daemon_check();
-	return filter(set, out, *raw);
+	return ld(&set->active) ? filter(set, ev, *raw, out) : *raw;
 }
 
 /* Sockets in hardware that are always ready do not hide the kernel's for long. */

@@ -222,7 +222,7 @@ static uint32_t ring_events(struct member *m)
 		got |= EPOLLIN | EPOLLRDNORM;
 	if (want & (EPOLLOUT | EPOLLWRNORM) && io_writable(m->sn, &r))
 		got |= EPOLLOUT | EPOLLWRNORM;
-	return got & want;
+	return ring_stale(&r) ? 0 : got & want;	/* frozen positions look ready */
 }
 
 /* Nonzero: report it. The member leaves the ready list unless it is level-triggered and ready. */

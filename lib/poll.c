@@ -68,7 +68,7 @@ static bool look_hw(struct job *j, nfds_t i, struct sonode *sn, uint32_t word, b
 		return sonode_upload(sn, TOE_WHY_CALL) != 0;
 	j->kern[i].fd = -1;
 	j->fds[i].revents = ring_revents(sn, &r, j->fds[i].events);
-	return true;
+	return !ring_stale(&r);		/* frozen positions look ready */
 }
 
 static bool look_one(struct job *j, nfds_t i, bool watch)

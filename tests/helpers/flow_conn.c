@@ -157,13 +157,23 @@ bool flow_try_hw(const struct flow *f)
 	return move(f, "offload") == 1;
 }
 
+static const char *refusal(const struct flow *f)
+{
+	static char reply[65536];
+	char request[128];
+
+	snprintf(request, sizeof(request), "{\"cmd\":\"offload\",\"port\":%u}\n", f->port);
+	ctl_request(request, reply, sizeof(reply));
+	return reply;
+}
+
 void flow_to_hw(const struct flow *f)
 {
 	uint64_t end = now_ms() + 5000;
 
 	while (path_of(f->fd) != P_HW) {
 		if (now_ms() > end)
-			die("cannot be offloaded, port %u", f->port);
+			die("cannot be offloaded: %s", refusal(f));
 		if (!move(f, "offload"))
 			usleep(20000);
 	}
@@ -354,10 +364,12 @@ out:
 int peer_main(uint16_t port)
 {
 	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	int l = socket(AF_INET6, SOCK_STREAM, 0), one = 1, fd;
+	int l = socket(AF_INET6, SOCK_STREAM, 0), one = 1, small = 100000, fd;
 	pthread_t t;
 
 	setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(l, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));	/* soon full */
+	setsockopt(l, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	if (bind(l, (struct sockaddr *)&a, sizeof(a)) || listen(l, 64))
 		die("port %u: %s", port, strerror(errno));
 	printf("listening\n");

@@ -1,0 +1,14 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Readers and writers wait in every way there is while their connection moves both ways: no event is lost,
+# none is untrue, no error or hang-up leaks out.
+#
+#   cli anywait peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anywait CASE (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_veth
+toed_start srv
+spawn peer cli "$BIN/anywait" peer 7200
+eventually 10 logged peer listening || fail "the peer did not start"
+flow_cases anywait
