@@ -23,7 +23,7 @@
 #define SO_PEERPIDFD 77			/* Linux 6.5 */
 #endif
 
-#define TABLE_SIZE	((size_t)TOE_SONODES * sizeof(struct toe_sonode))
+#define TABLE_SIZE	((size_t)TOE_TABLE_SIZE)
 
 static struct app *apps[TOE_MAX_APPS];
 static unsigned int next_id = 1;
@@ -110,6 +110,11 @@ struct app *app_new(int sock)
 	return NULL;
 }
 
+static struct toe_moved *moved_log(struct app *app)
+{
+	return (struct toe_moved *)(app->sonodes + TOE_SONODES);
+}
+
 int app_map_table(struct app *app)
 {
 	void *mem = mmap(NULL, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, app->priv->memfd, 0);
@@ -117,6 +122,7 @@ int app_map_table(struct app *app)
 	if (mem == MAP_FAILED)
 		return -errno;
 	app->sonodes = mem;
+	app->nr_moved = moved_log(app)->head;	/* of a toed before this one */
 	return 0;
 }
 
@@ -382,6 +388,10 @@ static void write_efd(int efd)
 
 void app_wake(struct app *app, struct toe_sonode *sonode)
 {
+	struct toe_moved *log = moved_log(app);
+
+	log->fd[app->nr_moved % TOE_MOVED_RING] = (int)(sonode - app->sonodes);
+	__atomic_store_n(&log->head, ++app->nr_moved, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &sonode->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	write_efd(app->efd);
 }

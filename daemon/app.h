@@ -17,6 +17,7 @@ struct app {
 	int efd;			/* announces completed moves */
 	char comm[16];
 	struct toe_sonode *sonodes;	/* shared, hostile */
+	uint32_t nr_moved;		/* entries written to what stands behind them */
 	/* private to app.c */
 	struct app_priv *priv;
 };

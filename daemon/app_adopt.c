@@ -132,7 +132,7 @@ static int fetch_table(struct app *app, unsigned long long inode)
 	app->priv->memfd = fd;
 	/* inode numbers repeat between file systems: only our table is sealed and so large */
 	seals = fcntl(fd, F_GET_SEALS);
-	if (seals < 0 || fstat(fd, &st) || st.st_size != (off_t)TOE_SONODES * (off_t)sizeof(struct toe_sonode) ||
+	if (seals < 0 || fstat(fd, &st) || st.st_size != (off_t)TOE_TABLE_SIZE ||
 	    !(seals & F_SEAL_SHRINK))
 		return -EINVAL;
 	return app_map_table(app);

@@ -32,7 +32,7 @@ int app_next_fd(struct app *app, int fd)
 			return -1;
 		hole = lseek(app->priv->memfd, pos, SEEK_HOLE);
 		fd = (int)(pos / (off_t)sizeof(struct toe_sonode));
-		for (; fd < hole / (off_t)sizeof(struct toe_sonode); fd++)
+		for (; fd < hole / (off_t)sizeof(struct toe_sonode) && fd < (int)TOE_SONODES; fd++)
 			if ((__atomic_load_n(&app->sonodes[fd].word, __ATOMIC_RELAXED) & TOE_PATH_MASK)
 			    != TOE_PATH_NONE)
 				return fd;

@@ -7,12 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 #include "daemon.h"
+#include "epset.h"
 #include "intfd.h"
 #include "real.h"
 #include "sonode.h"
 
 #define SLAB_BYTES	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
-#define TABLE_BYTES	((size_t)TOE_SONODES * sizeof(struct toe_sonode))
+#define TABLE_BYTES	((size_t)TOE_TABLE_SIZE)
 #define RETRY_MS	1000
 #define GIVE_UP_MS	30000
 #define MAX_FDS		4
@@ -160,6 +161,7 @@ static int map_table(int fd)
 	if (t == MAP_FAILED)
 		return -errno;
 	madvise(t, TABLE_BYTES, MADV_DONTFORK);
+	epset_new_log((struct toe_moved *)(t + TOE_SONODES));
 	st_rel(&toe_proc->table, t);
 	sonode_each(carry_over);
 	st_rel(&toe_proc->live, 1);

@@ -23,11 +23,11 @@ bool epset_poll(struct epset *set)
 
 	if (ld(&set->unclaimed))
 		epset_claim_all(set);
-	if (!ld(&set->nr_hw) && !ld(&set->rescan))
+	if (!ld(&set->nr_hw) && !epset_behind(set))
 		return false;
 	service(set);
 	epset_lock();
-	ready = ld(&set->rescan) || epset_has_ready(set);
+	ready = epset_behind(set) || epset_has_ready(set);
 	epset_unlock();
 	return ready;
 }
@@ -75,7 +75,7 @@ bool epset_sleep(struct epset *set)
 	epset_lock();
 	stay = set->nr_hw && arm(set);
 	stay |= set->nr_nested && arm_nested(set);
-	stay |= set->nr_ready || set->rescan;
+	stay |= set->nr_ready || epset_behind(set);
 	epset_unlock();
 	if (stay)
 		epset_woken(set);
@@ -111,10 +111,10 @@ static int collect(struct epset *set, struct epoll_event *out, int max)
 	bool kick = false;
 	int n = 0;
 
-	while (ld(&set->nr_hw) || ld(&set->rescan)) {
+	while (ld(&set->nr_hw) || epset_behind(set)) {
 		service(set);
 		epset_lock();
-		stuck = set->rescan ? epset_rescan(set) : NULL;
+		stuck = epset_behind(set) ? epset_rescan(set) : NULL;
 		n = epset_collect(set, out, max);
 		kick = n && set->nr_ready && ld_sc(&set->sleepers);
 		epset_unlock();
@@ -149,7 +149,7 @@ static int filter(struct epset *set, const struct epoll_event *ev, int n, struct
 			out[kept++] = one;
 	}
 	if (moved)
-		st(&set->rescan, 1);
+		epset_moved();
 	return kept;
 }
 

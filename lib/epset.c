@@ -11,6 +11,11 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* toed's log of moves, how far it was followed, and how often it was not */
+static pthread_mutex_t moved_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct toe_moved *moved_log;
+static uint32_t moved_tail, moved_missed;
+
 /* Their addresses are the data of one-shot registrations: descriptor numbers. */
 static char mark_fd[TOE_SONODES];
 
@@ -153,6 +158,8 @@ static bool member_to_hw(struct member *m, uint32_t word)
 	m->on_hw = 1;
 	if (member_bind(m, word)) {
 		st(&m->set->rescan, 1);
+		if (ld_sc(&m->set->sleepers))
+			daemon_kick();
 		return true;
 	}
 	m->word = word;
@@ -195,12 +202,19 @@ static bool member_sync(struct member *m)
 	}
 }
 
+bool epset_behind(const struct epset *set)
+{
+	return ld(&set->rescan) || (ld(&set->active) && (ld(&set->missed) != ld(&moved_missed) ||
+							 ld(&set->daemon_gen) != daemon_gen()));
+}
+
 struct sonode *epset_rescan(struct epset *set)
 {
 	struct sonode *stuck = NULL;
 	struct member *m, *next;
 
 	st(&set->rescan, 0);
+	st(&set->missed, ld(&moved_missed));
 	if (set->active)
 		activate(set);
 	for (m = LIST_FIRST(&set->members); m; m = next) {
@@ -426,6 +440,35 @@ void epset_sync(struct sonode *sn)
 	epset_unlock();
 }
 
+void epset_new_log(struct toe_moved *new)
+{
+	pthread_mutex_lock(&moved_lock);
+	moved_log = new;
+	moved_tail = ld_acq(&new->head);
+	st(&moved_missed, moved_missed + 1);
+	pthread_mutex_unlock(&moved_lock);
+}
+
+/* Whoever comes second waits until the first has brought all sets in line, its own among them. */
+void epset_moved(void)
+{
+	uint32_t head;
+	struct sonode *sn;
+
+	pthread_mutex_lock(&moved_lock);
+	head = moved_log ? ld_acq(&moved_log->head) : 0;
+	if (head - moved_tail > TOE_MOVED_RING / 2) {	/* the rest is room for what is written meanwhile */
+		moved_tail = head;
+		st(&moved_missed, moved_missed + 1);
+	}
+	for (; moved_tail != head; moved_tail++) {
+		sn = slot_get(ld(&moved_log->fd[moved_tail % TOE_MOVED_RING]));
+		if (sn && ld(&sn->sh))
+			epset_sync(sn);
+	}
+	pthread_mutex_unlock(&moved_lock);
+}
+
 static struct epset *epset_make(struct sonode *slot)
 {
 	struct epset *set = slot->ep;
@@ -602,5 +645,8 @@ static void set_forked(struct sonode *sn)
 void epset_forked(void)
 {
 	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_init(&moved_lock, NULL);
+	moved_log = NULL;
+	moved_tail = 0;
 	sonode_each(set_forked);
 }

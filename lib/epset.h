@@ -46,7 +46,8 @@ struct epset {
 	uint8_t active;
 	uint8_t inherited;		/* made before fork(): the kernel's set is the parent's as well */
 	uint8_t unclaimed;		/* ... and its members were not yet asked for */
-	uint8_t rescan;			/* paths may have changed */
+	uint8_t rescan;			/* look at all members: paths may have changed */
+	uint32_t missed;		/* moved_missed when it last did */
 };
 
 static inline struct epset *epset_get(int fd)
@@ -59,6 +60,8 @@ static inline struct epset *epset_get(int fd)
 int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 void epset_tracked(struct sonode *sn);	/* became tracked */
 void epset_sync(struct sonode *sn);	/* its path changed */
+void epset_moved(void);			/* the eventfd said so: look at those that have moved */
+void epset_new_log(struct toe_moved *log);	/* of a toed that did not know this process */
 void epset_event(struct sonode *sn, struct epset *self);	/* its wake bit was taken */
 void epset_closed(struct sonode *sn, bool tracked);	/* the descriptor is about to be closed */
 void epset_forked(void);
@@ -76,6 +79,8 @@ int epset_nested(struct epset *set, struct member *out, int max);
 int epset_collect(struct epset *set, struct epoll_event *out, int max);
 /* What is left of an event with EPOLLERR or EPOLLHUP when a move was its cause. */
 uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev);
+/* The set itself must be looked at anew: moves were missed, or another toed is there. */
+bool epset_behind(const struct epset *set);
 bool epset_has_ready(struct epset *set);
 
 /* The lock not held. A one-shot event of the kernel's: puts the application's data in. False: it

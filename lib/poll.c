@@ -175,8 +175,10 @@ static int sleep_hw(struct job *j, int64_t deadline)
 /* Nothing was ready at first sight: say so to the engines, look again, sleep. -2: start again. */
 static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 {
-	int rc = look(j, true);
+	int rc;
 
+	j->ctx = wait_ctx();	/* another toed may be there than when the call began */
+	rc = j->ctx ? look(j, true) : -1;
 	if (rc < 0)
 		return -2;
 	count_writers(j, 1);

@@ -48,8 +48,20 @@ _Static_assert(sizeof(struct toe_sonode) == 64, "toe_sonode");
 
 #define TOE_SONODES		(1U << 20)	/* table size, descriptors */
 
+/*
+ * Behind the table: which SONODEs have moved, so that a library with many need not look at all. The daemon
+ * writes a descriptor, then head, then the eventfd. A reader that is more than the ring behind looks at all.
+ */
+#define TOE_MOVED_RING		4096
+struct toe_moved {
+	__u32 head;		/* entries ever written */
+	__u32 pad[15];
+	__s32 fd[TOE_MOVED_RING];
+};
+#define TOE_TABLE_SIZE		(TOE_SONODES * sizeof(struct toe_sonode) + sizeof(struct toe_moved))
+
 #define TOE_APP_MAGIC		0x746f6564U
-#define TOE_APP_VERSION		1
+#define TOE_APP_VERSION		2
 
 enum toe_msg_type {
 	/* request: version. reply: app, fds: [0] sonode table memfd, [1] eventfd that

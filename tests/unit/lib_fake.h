@@ -5,7 +5,7 @@
  * the "TAP" is one end of a SOCK_SEQPACKET pair, whose frames are checked.
  * What parking does to readers, sleeping ones too, is played in front of libc's
  * calls: EPIPE.
- * An upload waits until the application has read what is in the rx ring.
+ * An upload waits until the application has read what is in the rx ring and the tx ring is empty.
  */
 #ifndef LIB_FAKE_H
 #define LIB_FAKE_H
@@ -160,9 +160,12 @@ static void fake_ring_bell(struct fake_conn *c)
 
 static void fake_word(int fd, uint32_t path)
 {
+	struct toe_moved *log = (void *)(fake.table + TOE_SONODES);
 	uint32_t *p = &fake.table[fd].word, w = ld_acq(p);
 
 	word_cas(p, w, path);
+	log->fd[log->head % TOE_MOVED_RING] = fd;
+	st_rel(&log->head, log->head + 1);
 	fake_futex_wake(p);
 }
 
@@ -289,7 +292,8 @@ static int fake_upload(int fd, bool discard)
 	}
 	__atomic_fetch_or(&c->r.ctl->rx_read, TOE_FROZEN, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&c->r.ctl->tx_filled, TOE_FROZEN, __ATOMIC_SEQ_CST);
-	if ((uint32_t)c->r.ctl->rx_read != c->rcv_nxt && !discard) {
+	fake_tx(c, MSG_DONTWAIT);
+	if (!discard && ((uint32_t)c->r.ctl->rx_read != c->rcv_nxt || (uint32_t)c->r.ctl->tx_filled != c->snd_nxt)) {
 		__atomic_fetch_and(&c->r.ctl->rx_read, ~TOE_FROZEN, __ATOMIC_SEQ_CST);
 		__atomic_fetch_and(&c->r.ctl->tx_filled, ~TOE_FROZEN, __ATOMIC_SEQ_CST);
 		fake_word(fd, TOE_PATH_HW);
@@ -297,7 +301,6 @@ static int fake_upload(int fd, bool discard)
 		fake_announce();
 		return -EAGAIN;
 	}
-	fake_tx(c, 0);
 	c->on = 0;
 	real.close(c->sock);
 	fake.uploads++;
@@ -418,7 +421,7 @@ static void fake_serve(int s, struct toe_msg *m, bool first)
 	case TOE_MSG_HELLO:
 		if (!first)	/* a child: a table of its own */
 			fds[0] = memfd_create("table", 0);
-		if (!first && ftruncate(fds[0], TOE_SONODES * sizeof(struct toe_sonode)))
+		if (!first && ftruncate(fds[0], TOE_TABLE_SIZE))
 			abort();
 		fake_reply(s, m, fds, 2);
 		if (!first)
@@ -479,10 +482,10 @@ static void fake_start(void)
 	fake.efd = eventfd(0, EFD_CLOEXEC);
 	fake.table_fd = memfd_create("table", MFD_CLOEXEC);
 	fake.slab_fd = memfd_create("slab", MFD_CLOEXEC);
-	if (ftruncate(fake.table_fd, TOE_SONODES * sizeof(struct toe_sonode)) ||
+	if (ftruncate(fake.table_fd, TOE_TABLE_SIZE) ||
 	    ftruncate(fake.slab_fd, FAKE_SLAB))
 		abort();
-	fake.table = mmap(NULL, TOE_SONODES * sizeof(struct toe_sonode), PROT_READ | PROT_WRITE,
+	fake.table = mmap(NULL, TOE_TABLE_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_SHARED, fake.table_fd, 0);
 	fake.slab = mmap(NULL, FAKE_SLAB, PROT_READ | PROT_WRITE, MAP_SHARED, fake.slab_fd, 0);
 	pthread_create(&fake.server, NULL, fake_server, NULL);

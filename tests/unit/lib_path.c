@@ -41,7 +41,7 @@ static void *echo(void *arg)
 	static __thread uint8_t buf[30000];
 	ssize_t n, k, done;
 
-	while ((n = libc_recv(s, buf, sizeof(buf), 0)) > 0)	/* not kept from reading by what moves */
+	while ((n = libc_recv(s, buf, sizeof(buf), 0)) > 0)
 		for (done = 0; done < n; done += k)
 			if ((k = real.send(s, buf + done, n - done, MSG_NOSIGNAL)) < 0)
 				break;
