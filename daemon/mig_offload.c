@@ -352,6 +352,7 @@ static void publish(struct move *m)
 	s->family = (uint8_t)m->c->flow.family;
 	s->opts = e->min.opts;
 	s->rcv_wscale = e->min.rcv_wscale;
+	s->sk_flags = m->sk_flags;
 	mig_publish(m, TOE_PATH_HW);
 }
 

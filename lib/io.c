@@ -222,7 +222,7 @@ static int rx_pass(struct sonode *sn, struct io *io, uint32_t word)
 
 static ssize_t result(const struct io *io)
 {
-	return io->done ? (ssize_t)io->done : -1;
+	return io->done || !io->len ? (ssize_t)io->done : -1;
 }
 
 /* 1: return *ret, 0: again. */

@@ -32,6 +32,10 @@ static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind k
 
 	if (flags & RX_UPLOAD && sn)
 		sonode_upload(sn, TOE_WHY_CALL);
+	if (sn && !buf && len && !(flags & MSG_TRUNC)) {
+		errno = EFAULT;
+		return -1;
+	}
 	if (!sn || flags & (MSG_ERRQUEUE | RX_UPLOAD))
 		return kind == IO_READ ? real.read(fd, buf, len) : real.recv(fd, buf, len, flags);
 	return io_recv(sn, &io);
@@ -161,6 +165,10 @@ static ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_
 
 	if (sn && flags & TX_UPLOAD)
 		sonode_upload(sn, TOE_WHY_CALL);
+	if (sn && !buf && len) {
+		errno = EFAULT;
+		return -1;
+	}
 	if (!sn || flags & TX_UPLOAD)
 		return kind == IO_WRITE ? real.write(fd, buf, len) : real.send(fd, buf, len, flags);
 	return io_send(sn, &io);

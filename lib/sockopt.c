@@ -28,7 +28,7 @@ static bool needs_kernel(int level, int opt)
 		       opt == SO_LOCK_FILTER || opt == SO_ZEROCOPY || opt == SO_TIMESTAMPING ||
 		       opt == SO_MARK || opt == SO_BINDTODEVICE || opt == SO_RCVBUF ||
 		       opt == SO_RCVBUFFORCE || opt == SO_SNDBUF || opt == SO_SNDBUFFORCE ||
-		       opt == SO_MAX_PACING_RATE;
+		       opt == SO_MAX_PACING_RATE || opt == SO_KEEPALIVE || opt == SO_REUSEADDR;
 	return (level == IPPROTO_IP && (opt == IP_OPTIONS || opt == IP_TOS || opt == IP_TTL)) ||
 	       (level == IPPROTO_IPV6 && (opt == IPV6_TCLASS || opt == IPV6_UNICAST_HOPS));
 }
@@ -98,15 +98,41 @@ static void tcp_info(struct sonode *sn, struct tcp_info *ti)
 	ti->tcpi_total_retrans = ld(&r.ctl->rtx_segs);
 }
 
+/* What parking has changed. False: the parked socket knows. */
+static bool hidden(struct sonode *sn, int level, int opt, int *val)
+{
+	uint32_t word = sonode_word(sn);
+	const struct toe_sonode *sh = ld_acq(&sn->sh);
+
+	if (word_path(word) != TOE_PATH_HW)
+		return false;
+	if (level == SOL_SOCKET && opt == SO_KEEPALIVE)
+		*val = !!(ld(&sh->sk_flags) & TOE_SK_KEEPALIVE);
+	else if (level == SOL_SOCKET && opt == SO_REUSEADDR)
+		*val = !!(ld(&sh->sk_flags) & TOE_SK_REUSEADDR);
+	else if (level == IPPROTO_TCP && opt == TCP_MAXSEG)
+		*val = ld(&sh->mss);
+	else
+		return false;
+	fence_acq();
+	return ld(&sh->word) == word;
+}
+
 int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
 {
 	struct sonode *sn = sonode_get(fd);
 	socklen_t room = len ? *len : 0, got = sizeof(struct tcp_info);
 	struct tcp_info ti = { 0 };
+	int v;
 
 	if (!sn)
 		return real.getsockopt(fd, level, opt, val, len);
 	sonode_settled(sn);	/* in a move the socket is closed for an instant */
+	if (val && room && hidden(sn, level, opt, &v)) {
+		*len = room < sizeof(v) ? room : sizeof(v);
+		memcpy(val, &v, *len);
+		return 0;
+	}
 	if (level != IPPROTO_TCP || opt != TCP_INFO || !room)
 		return real.getsockopt(fd, level, opt, val, len);
 	if (real.getsockopt(fd, level, opt, &ti, &got) < 0)

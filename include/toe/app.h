@@ -41,7 +41,7 @@ struct toe_sonode {
 	__u8 rcv_wscale;
 	__u8 why;		/* enum toe_why, on the kernel path */
 	__u8 stay;		/* library: nonzero: do not offload, others have the descriptor too */
-	__u8 pad;
+	__u8 sk_flags;		/* enum toe_sk_flag: what the parked socket hides */
 	__u32 reserved[6];
 };
 _Static_assert(sizeof(struct toe_sonode) == 64, "toe_sonode");

@@ -322,7 +322,7 @@ static int fake_upload_drained(int fd)
 	if (!c)
 		return rc;
 	st(&c->drain, 1);
-	for (i = 0; i < 50 && (rc = fake_upload(fd, false)) == -EAGAIN; i++)
+	for (i = 0; i < 300 && (rc = fake_upload(fd, false)) == -EAGAIN; i++)
 		usleep(200);
 	st(&c->drain, 0);
 	return rc;

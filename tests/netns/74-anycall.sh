@@ -1,0 +1,13 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Every call that the library serves, with its flags, options and errors, on a connection in hardware.
+#
+#   cli anycall peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anycall CASE (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topo_veth
+toed_start srv
+spawn peer cli "$BIN/anycall" peer 7200
+eventually 10 logged peer listening || fail "the peer did not start"
+flow_cases anycall
