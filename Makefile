@@ -111,9 +111,6 @@ $(bpf_tests): %: %.o
 $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
 $(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
-$(addprefix $(B)/tests/helpers/,anyproc): $(B)/tests/helpers/flow_conn.o
-$(addprefix $(B)/tests/helpers/,anyproc anyfd): $(B)/tests/helpers/flow_conn.o
-$(addprefix $(B)/tests/helpers/,anyproc anyfd anywait): $(B)/tests/helpers/flow_conn.o
 $(addprefix $(B)/tests/helpers/,anyproc anyfd anywait anycall): $(B)/tests/helpers/flow_conn.o
 $(helpers): %: %.o
 	$(call say,LD)
