@@ -43,18 +43,20 @@ bpf_objs := $(patsubst %.c,$(B)/%.o,$(call src,bpf/*.bpf.c))
 skels	:= $(bpf_objs:.bpf.o=.skel.h)
 toed_objs := $(call objs,$(call src,daemon/*.c))
 ctl_objs := $(call objs,$(call src,tools/toectl*.c))
+gen_objs := $(call objs,$(call src,tools/tcpgen*.c))
 lib_objs := $(call objs,$(call src,lib/*.c))
 lib_ld_flags := -Wl,--version-script=lib/libtoe.map $(if $(ASAN),,-Wl$(,)-z$(,)defs)
 helpers	:= $(filter-out %_conn %_judge %_path,$(call bins,$(call src,tests/helpers/*.c)))
+bench_bins := $(call bins,$(call src,tests/bench/*.c))
 unit_lib := $(call bins,$(call src,tests/unit/lib_*.c))
 unit_toed := $(filter-out $(unit_lib),$(call bins,$(call src,tests/unit/*.c)))
 units	:= $(unit_lib) $(unit_toed)
 bpf_tests := $(call bins,$(call src,tests/bpf/*.c))
 
-all: $(B)/toed $(B)/toectl $(B)/libtoe.so	## build everything that is installed (no root)
+all: $(B)/toed $(B)/toectl $(B)/libtoe.so $(B)/tcpgen	## build everything that is installed (no root)
 bpf: $(bpf_objs) $(skels)			## the BPF programs and their skeletons
-helpers: $(helpers)				## the tests' helper programs
-tests: $(units) $(bpf_tests) $(helpers)		## build all tests, run none
+helpers: $(helpers) $(bench_bins)		## the tests' helper programs
+tests: $(units) $(bpf_tests) $(helpers) $(bench_bins)	## build all tests, run none
 
 $(B)/toed: $(toed_objs)
 	$(call say,LD)
@@ -64,11 +66,15 @@ $(B)/toectl: $(ctl_objs)
 	$(call say,LD)
 	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $^ -ljson-c
 
+$(B)/tcpgen: $(gen_objs)
+	$(call say,LD)
+	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $^ -lbpf -ljson-c
+
 $(B)/libtoe.so: $(lib_objs) lib/libtoe.map
 	$(call say,LD)
 	$(Q)$(CC) $(san) -shared -pthread $(lib_ld_flags) $(LDFLAGS) -o $@ $(lib_objs) -ldl
 
-$(toed_objs): | $(skels)
+$(toed_objs) $(gen_objs): | $(skels)
 $(lib_objs): c_flags += -fPIC -fvisibility=hidden -fexceptions
 
 # "make install PREFIX=..." after "make": what knows the paths is compiled anew.
@@ -112,7 +118,7 @@ $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
 $(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
 $(addprefix $(B)/tests/helpers/,anyproc anyfd anywait anycall): $(B)/tests/helpers/flow_conn.o
-$(helpers): %: %.o
+$(helpers) $(bench_bins): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^
 
@@ -150,6 +156,7 @@ dest	= "$(DESTDIR)$(1)"
 install: all					## install; honours DESTDIR and PREFIX
 	install -D -m 755 $(B)/toed $(call dest,$(SBINDIR)/toed)
 	install -D -m 755 $(B)/toectl $(call dest,$(BINDIR)/toectl)
+	install -D -m 755 $(B)/tcpgen $(call dest,$(BINDIR)/tcpgen)
 	install -D -m 755 $(B)/libtoe.so $(call dest,$(LIBDIR)/libtoe.so)
 	install -d $(call dest,$(UNITDIR))
 	sed 's|/usr/sbin|$(SBINDIR)|' daemon/toed.service >$(call dest,$(UNITDIR)/toed.service)
@@ -158,7 +165,7 @@ install: all					## install; honours DESTDIR and PREFIX
 	for page in man/*.[1-8]; do install -D -m 644 "$$page" \
 		$(call dest,$(MANDIR))/man"$${page##*.}/$${page##*/}" || exit 1; done
 uninstall:					## remove what install put there, except toed.conf
-	rm -f $(call dest,$(SBINDIR)/toed) $(call dest,$(BINDIR)/toectl) $(call dest,$(UNITDIR)/toed.service)
+	rm -f $(call dest,$(SBINDIR)/toed) $(call dest,$(BINDIR)/toectl) $(call dest,$(BINDIR)/tcpgen) $(call dest,$(UNITDIR)/toed.service)
 	rm -rf $(call dest,$(LIBDIR))
 	for page in man/*.[1-8]; do rm -f $(call dest,$(MANDIR))/man"$${page##*.}/$${page##*/}"; done
 clean:						## remove all outputs
