@@ -47,7 +47,9 @@ gen_objs := $(call objs,$(call src,tools/tcpgen*.c))
 lib_objs := $(call objs,$(call src,lib/*.c))
 lib_ld_flags := -Wl,--version-script=lib/libtoe.map $(if $(ASAN),,-Wl$(,)-z$(,)defs)
 helpers	:= $(filter-out %_conn %_judge %_path,$(call bins,$(call src,tests/helpers/*.c)))
-bench_bins := $(call bins,$(call src,tests/bench/*.c))
+bench_bpf := $(patsubst %.c,$(B)/%.o,$(call src,tests/bench/*.bpf.c))
+bench_bins := $(call bins,$(filter-out %.bpf.c,$(call src,tests/bench/*.c)))
+bench_bpf_bins := $(filter-out %/bulk %/echo,$(bench_bins))
 unit_lib := $(call bins,$(call src,tests/unit/lib_*.c))
 unit_toed := $(filter-out $(unit_lib),$(call bins,$(call src,tests/unit/*.c)))
 units	:= $(unit_lib) $(unit_toed)
@@ -55,8 +57,9 @@ bpf_tests := $(call bins,$(call src,tests/bpf/*.c))
 
 all: $(B)/toed $(B)/toectl $(B)/libtoe.so $(B)/tcpgen	## build everything that is installed (no root)
 bpf: $(bpf_objs) $(skels)			## the BPF programs and their skeletons
-helpers: $(helpers) $(bench_bins)		## the tests' helper programs
-tests: $(units) $(bpf_tests) $(helpers) $(bench_bins)	## build all tests, run none
+helpers: $(helpers) $(B)/tests/bench/echo		## the tests' helper programs
+benchers: $(bench_bins) $(bench_bpf)		## what make bench runs
+tests: $(units) $(bpf_tests) $(helpers) $(B)/tests/bench/echo	## build all tests, run none
 
 $(B)/toed: $(toed_objs)
 	$(call say,LD)
@@ -94,6 +97,16 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(Q)$(CLANG) $(bpf_flags) -c -o $@ $<
 	$(Q)$(BPFSTRIP) -g $@
 
+$(B)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,BPF)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(bpf_flags) -c -o $@ $<
+	$(Q)$(BPFSTRIP) -g $@
+
+$(B)/tests/bench/%.skel.h: $(B)/tests/bench/%.bpf.o
+	$(call say,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call say,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
@@ -118,7 +131,12 @@ $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
 $(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
 $(addprefix $(B)/tests/helpers/,anyproc anyfd anywait anycall): $(B)/tests/helpers/flow_conn.o
-$(helpers) $(bench_bins): %: %.o
+$(patsubst %,%.o,$(bench_bpf_bins)): c_flags += -I$(B)/tests/bench
+$(patsubst %,%.o,$(bench_bpf_bins)): | $(skels) $(bench_bpf:.bpf.o=.skel.h)
+$(bench_bpf_bins): %: %.o
+	$(call say,LD)
+	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $< -lcmocka $(bpf_libs)
+$(helpers) $(filter-out $(bench_bpf_bins),$(bench_bins)): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^
 
@@ -128,7 +146,7 @@ as_owner = $(if $(filter-out 0,$(shell id -u)),,chown -R --from=0 "$$(stat -c %u
 	   setpriv --reuid "$$(stat -c %u .)" --regid "$$(stat -c %g .)" --clear-groups)
 build	= $(as_owner) $(MAKE) --no-print-directory $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: all bpf helpers tests setup unit test soak impaired kernels demo install uninstall clean help
+.PHONY: all bpf helpers benchers tests setup unit test soak impaired kernels demo bench install uninstall clean help
 setup:						## install missing Debian packages (root)
 	tests/setup
 unit: $(units)					## run the unit tests (no root)
@@ -151,6 +169,11 @@ demo:						## set up, build, show a live move under load (root)
 	tests/setup
 	$(build) all helpers
 	tools/demo --build "$(B)"
+
+bench:						## set up, build, measure kernel and toed; BENCH=quick: under two minutes (root)
+	tests/setup
+	$(build) all helpers benchers
+	tests/bench/run --build "$(B)" $(if $(filter quick,$(BENCH)),--quick,--doc doc/benchmarks.md) $(ROWS)
 
 dest	= "$(DESTDIR)$(1)"
 install: all					## install; honours DESTDIR and PREFIX

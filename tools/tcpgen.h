@@ -74,6 +74,7 @@ int frame_probe(const struct gen_conn *c);
 struct gen_result {
 	struct gen_stats measured, all;	/* while it was measured; from start to drained */
 	uint64_t ns, resent, stuck;
+	double peak;		/* replies/s that one in ten slices of 2 ms exceeded */
 };
 int run_measure(struct gen *g, double seconds, uint32_t warm_ms, struct gen_result *r);
 

@@ -97,6 +97,7 @@ static void report_json(const struct gen_result *r)
 	json_object_object_add(o, "reply_bytes", json_object_new_int64(opt.reply_len));
 	json_object_object_add(o, "seconds", real((double)r->ns / 1e9));
 	json_object_object_add(o, "per_second", real(per_second(r)));
+	json_object_object_add(o, "peak_per_second", real(r->peak));
 	json_object_object_add(o, "measured_replies", json_object_new_int64((int64_t)r->measured.nr[GEN_REPLIES]));
 	json_object_object_add(lat, "mean", real(mean_us(&r->measured)));
 	for (size_t i = 0; i < NR_PARTS; i++)
@@ -113,8 +114,9 @@ static void report_json(const struct gen_result *r)
 
 static void report_text(const struct gen_result *r)
 {
-	printf("%.0f replies/s over %.2f s; %u connections, depth %u, request %u bytes, reply %u bytes\n",
-	       per_second(r), (double)r->ns / 1e9, opt.nr_conns, opt.depth, opt.request_len, opt.reply_len);
+	printf("%.0f replies/s over %.2f s, undisturbed %.0f; %u connections, depth %u, request %u bytes, reply %u bytes\n",
+	       per_second(r), (double)r->ns / 1e9, r->peak, opt.nr_conns, opt.depth,
+	       opt.request_len, opt.reply_len);
 	printf("latency, us: mean %.1f", mean_us(&r->measured));
 	for (size_t i = 0; i < NR_PARTS; i++)
 		printf(", %s %.1f", parts[i].key, percentile_us(&r->measured, parts[i].part));

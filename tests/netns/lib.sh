@@ -434,11 +434,10 @@ kill_all() {
 }
 
 wipe() {	# RUN
-	local mnt
+	local mnt ns
 	kill_all "$1"
 	cut -d ' ' -f 2 /proc/mounts | grep "^/run/$1/" | while read -r mnt; do umount "$mnt"; done
-	ip netns del "$1-cli" 2>/dev/null
-	ip netns del "$1-srv" 2>/dev/null
+	for ns in "/run/netns/$1"-*; do [ ! -e "$ns" ] || ip netns del "${ns##*/}"; done
 	rm -rf "/run/$1" "/sys/fs/bpf/$1"
 	if [ "$1" = "$RUN" ]; then
 		echo $$ >"$CGROUPS$OLD_CGROUP/cgroup.procs"

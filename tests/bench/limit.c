@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * limit reflect DEV PORT: an XDP program that sends each TCP segment with payload back, until standard input ends.
+ * limit drop DEV: one that drops everything, until standard input ends.
+ * limit tap DEV BYTES WRITES: write frames to a TAP whose XDP program redirects them to DEV; prints ns a write.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include "limit.skel.h"
+
+static struct limit_bpf *skel;
+
+static int die(const char *what)
+{
+	fprintf(stderr, "limit: %s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+static int attach(struct bpf_program *prog, unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = XDP_FLAGS_DRV_MODE);
+
+	return bpf_link_create(bpf_program__fd(prog), (int)ifindex, BPF_XDP, &opts);
+}
+
+static int stay(struct bpf_program *prog, unsigned int ifindex)
+{
+	char byte;
+
+	if (attach(prog, ifindex) < 0)
+		return die("attach");
+	puts("ready");
+	fflush(stdout);
+	while (read(0, &byte, 1) > 0)
+		;
+	return 0;
+}
+
+/* The native XDP path of a TAP needs a descriptor that does not block. */
+static int open_tap(unsigned int *ifindex)
+{
+	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK), sock = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strcpy(ifr.ifr_name, "limit%d");
+	if (fd < 0 || sock < 0 || ioctl(fd, TUNSETIFF, &ifr))
+		return -1;
+	*ifindex = if_nametoindex(ifr.ifr_name);
+	ifr.ifr_flags = IFF_UP;
+	if (ioctl(sock, SIOCSIFFLAGS, &ifr))
+		return -1;
+	close(sock);
+	return fd;
+}
+
+static int time_writes(size_t len, unsigned long writes)
+{
+	static char frame[2048] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5 };
+	struct timespec a, b;
+	unsigned int ifindex;
+	int fd = open_tap(&ifindex);
+
+	if (fd < 0 || attach(skel->progs.limit_redirect, ifindex) < 0)
+		return die("TAP");
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (unsigned long i = 0; i < writes; i++)
+		if (write(fd, frame, len) != (ssize_t)len)
+			return die("write");
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	printf("%.1f\n", ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / (double)writes);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int ifindex = argc > 2 ? if_nametoindex(argv[2]) : 0;
+
+	if (!ifindex) {
+		fprintf(stderr, "usage: limit reflect DEV PORT | drop DEV | tap DEV BYTES WRITES\n");
+		return 1;
+	}
+	skel = limit_bpf__open();
+	if (!skel)
+		return die("open");
+	skel->rodata->limit_ifindex = ifindex;
+	if (argc == 4)
+		skel->rodata->limit_port = htons((unsigned short)atoi(argv[3]));
+	if (limit_bpf__load(skel))
+		return die("load");
+	if (!strcmp(argv[1], "reflect") && argc == 4)
+		return stay(skel->progs.limit_reflect, ifindex);
+	if (!strcmp(argv[1], "drop"))
+		return stay(skel->progs.limit_drop, ifindex);
+	if (argc == 5 && atoi(argv[3]) > 14 && atoi(argv[3]) <= 1514)
+		return time_writes((size_t)atoi(argv[3]), strtoul(argv[4], NULL, 10));
+	return 1;
+}
