@@ -72,7 +72,7 @@ static void up_and_down(void **state)
 	(void)state;
 	assert_int_equal(op(TOE_CMD_HOLD, &c), 0);
 	assert_int_equal(conn()->state, TOE_HOLD);
-	assert_int_equal(conn()->next, TOE_KERNEL);
+	assert_int_equal(conn()->next, TOE_KERNEL | TOE_NEXT_PARKED);
 	c.min.rcv_nxt += 5;
 	c.seen_end = c.min.rcv_nxt;
 	assert_int_equal(op(TOE_CMD_LOAD, &c), 0);

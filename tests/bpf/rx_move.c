@@ -215,7 +215,7 @@ static void strange_segments(void **state)
 		if (!strange[i].why)
 			continue;
 		assert_memory_equal(env.last.frame, fr.data, fr.len);
-		assert_int_equal(conn()->next, TOE_KERNEL);
+		assert_int_equal(conn()->next, TOE_KERNEL | TOE_NEXT_PARKED);
 		assert_int_equal(conn()->nr_held, 1);
 		assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_UPLOAD);
 		assert_true(env_dirty());
