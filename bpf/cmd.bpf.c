@@ -79,6 +79,7 @@ static __always_inline void cmd_start(struct hw_conn *c)
 	if (!clk || !ctl)
 		return;
 	__builtin_memset(clk, 0, sizeof(*clk));
+	clk->last_rx_ms = c->last_tx_ms;
 	publish_snd(c, ctl, clk);
 	publish_path(c, ctl);
 	publish_rcv(c, ctl);
@@ -255,6 +256,30 @@ static __always_inline int cmd_rto(struct hw_conn *c, struct toe_cmd *cmd)
 	return cmd_next(c, cmd);
 }
 
+static __always_inline int cmd_rings(struct hw_conn *c, const struct toe_cmd *cmd)
+{
+	struct hw_clock *clk = clock_of(c);
+	struct toe_ring_ctl *ctl;
+
+	if (c->state != TOE_HOLD || !(c->next & TOE_NEXT_PARKED))
+		return -EPERM;
+	if (!ring_valid(cmd->conn.rx) || !ring_valid(cmd->conn.tx))
+		return -EINVAL;
+	c->rx = cmd->conn.rx;
+	c->tx = cmd->conn.tx;
+	c->min.copied_seq = cmd->conn.min.copied_seq;
+	c->min.write_seq = cmd->conn.min.write_seq;
+	ctl = ring_ctl(c);
+	if (!clk || !ctl)
+		return -EINVAL;
+	PUT(ctl->ack_due, 0);
+	PUT(ctl->rtx_segs, clk->rtx_segs);
+	publish_snd(c, ctl, clk);
+	publish_path(c, ctl);
+	publish_rcv(c, ctl);
+	return 0;
+}
+
 static __always_inline int cmd_do(struct hw_conn *c, struct toe_cmd *cmd)
 {
 	if (cmd->op == TOE_CMD_READ)
@@ -276,6 +301,8 @@ static __always_inline int cmd_do(struct hw_conn *c, struct toe_cmd *cmd)
 		return cmd_rto(c, cmd);
 	case TOE_CMD_NEXT:
 		return cmd_next(c, cmd);
+	case TOE_CMD_RINGS:
+		return cmd_rings(c, cmd);
 	}
 	return -EINVAL;
 }

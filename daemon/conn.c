@@ -109,6 +109,13 @@ static void rings_release(struct conn *c)
 	zombies = z;
 }
 
+void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx)
+{
+	rings_release(c);
+	c->rx = rx;
+	c->tx = tx;
+}
+
 /* app: only its own, whether or not they are still used (it is gone). */
 static void rings_reap(struct app *app)
 {

@@ -22,6 +22,9 @@ struct conn {
 	unsigned int nic;
 	struct toe_ring_ref rx, tx;
 	bool has_rings;
+	/* keepalive: seconds, as last looked up; 0: off */
+	uint32_t keep_idle, keep_intvl, keep_cnt, keep_nr, keep_rx_ms, keep_sent_ms;
+	uint64_t grow_at, grow_rx;	/* timer.c: when growth was last considered, hw_clock.rx_bytes then */
 	uint64_t hold_ns;		/* length of the last hold */
 	/* frames taken from the hold ring and not yet replayed (hold.c) */
 	struct held *held, **held_tail;
@@ -49,6 +52,8 @@ unsigned int conn_count(void);
 /* A connection object with a fresh HW_CONNID; its hw_connid map entry is written by the move. NULL: none free. */
 struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow);
 void conn_free(struct conn *c);		/* rings, id, duplicate descriptor */
+/* Other rings from now on; those before are free as soon as no thread copies into them. */
+void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx);
 struct conn *conn_next(struct conn *prev);
 
 /* Moves, by the kernel's socket cookie. 0 or -errno; *why gets the reason of a refusal. */

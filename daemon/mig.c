@@ -147,6 +147,22 @@ void mig_stuck_restore(struct conn *c, const struct hw_conn *e)
 	c->stuck_us = e->rtt_seq == e->min.snd_una && e->min.snd_una != e->min.snd_nxt ? e->rtt_start_us : 0;
 }
 
+void mig_enter_hw(struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
+	struct toe_sonode *s = m->sonode;
+
+	s->hw_connid = m->c->hw_connid;
+	s->gen = m->c->gen;
+	s->rx = m->c->rx;
+	s->tx = m->c->tx;
+	s->mss = e->min.snd_mss;
+	s->family = (uint8_t)m->c->flow.family;
+	s->opts = e->min.opts;
+	s->rcv_wscale = e->min.rcv_wscale;
+	s->sk_flags = m->sk_flags;
+	mig_publish(m, TOE_PATH_HW);
+}
 
 /* ---- a new next hop ---- */
 

@@ -17,6 +17,10 @@ bool mig_stays(int err);
 /* New next hop after a neighbour or route change. */
 int mig_relink(struct conn *c);
 
+/* Larger rings for a connection in hardware. 0, or -errno: it goes on with what it has (or, if the
+ * entry was lost meanwhile, on the kernel path). */
+int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order);
+
 /*
  * After a toed that died in the middle of a move (mig_recover.c).
  */

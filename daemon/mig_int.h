@@ -40,6 +40,9 @@ void mig_count_hold(struct move *m);
 int mig_claim(struct toe_sonode *s, enum toe_path from);
 void mig_publish(struct move *m, enum toe_path path);
 
+/* The same to HW, with what the library needs to use the rings, from the entry in m->cmd. */
+void mig_enter_hw(struct move *m);
+
 /* Since when snd_una stands still, over the moves: a retransmission timer that each started anew would never end. */
 void mig_stuck_save(struct conn *c, struct hw_conn *e);
 void mig_stuck_restore(struct conn *c, const struct hw_conn *e);

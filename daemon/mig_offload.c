@@ -339,23 +339,6 @@ static int load(struct move *m)
 	return err;
 }
 
-static void publish(struct move *m)
-{
-	const struct hw_conn *e = &m->cmd.conn;
-	struct toe_sonode *s = m->sonode;
-
-	s->hw_connid = m->c->hw_connid;
-	s->gen = m->c->gen;
-	s->rx = m->c->rx;
-	s->tx = m->c->tx;
-	s->mss = e->min.snd_mss;
-	s->family = (uint8_t)m->c->flow.family;
-	s->opts = e->min.opts;
-	s->rcv_wscale = e->min.rcv_wscale;
-	s->sk_flags = m->sk_flags;
-	mig_publish(m, TOE_PATH_HW);
-}
-
 /* Has the kernel counted bytes as sent that were not, while its send queue was selected? */
 static bool sent_untrue(struct move *m)
 {
@@ -460,7 +443,7 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	if (engine.clock[c->hw_connid].ack_since || m.cmd.conn.min.last_ack != m.cmd.conn.min.rcv_nxt)
 		conn_send_ack(c, &m.cmd.conn.min);
 	c->una_seen = m.cmd.conn.min.snd_una;
-	publish(&m);
+	mig_enter_hw(&m);
 	fault_point(FAULT_OFFLOAD, 13);
 	conn_moves.offloads++;
 out:

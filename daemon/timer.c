@@ -6,12 +6,16 @@
  * about it is pending.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "conn.h"
 #include "engine.h"
 #include "frame.h"
 #include "log.h"
 #include "loop.h"
+#include "mig.h"
 #include "qp.h"
 #include "rings.h"
 
@@ -25,6 +29,10 @@
 #define WC_DELACK_NS	(200 * MS)	/* RFC 8985 WCDelAckT */
 #define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
 #define CORK_NS		(200 * MS)	/* Linux's limit for corked and Nagle-held bytes */
+#define KEEP_SCAN_NS	(250 * MS)
+#define KEEP_LOOK	4U
+#define GROW_NS		(25 * MS)
+#define GROW_ORDER	5		/* rings grow to 2 MiB */
 #define MAX_PROBES	8	/* window probes without any answer */
 #define MAX_BACKOFF	15		/* then the kernel's limits decide */
 
@@ -212,6 +220,15 @@ static bool persist(struct conn *c, const struct hw_clock *k, const struct min_t
 	return true;
 }
 
+/* The parked socket remembers. (Of MSG_MORE only the library knows: that is pumped at the next tick.) */
+static bool corked(const struct conn *c)
+{
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	return !getsockopt(c->sock, IPPROTO_TCP, TCP_CORK, &on, &len) && on;
+}
+
 /* False: given up. */
 static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t filled, uint64_t now)
 {
@@ -230,8 +247,38 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 		return true;
 	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
 		return persist(c, k, min, now);
-	pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt || idle >= CORK_NS);
+	pump(c, min, k->snd_edge, filled, idle >= CORK_NS || (k->snd_una == k->snd_nxt && !corked(c)));
 	return true;
+}
+
+/*
+ * Rings grow when they are what limits a bulk transfer, as the kernel's buffers do: more than a quarter of one was
+ * received in a round trip, or is in flight while the application has filled it and the path would
+ * take more. False: the connection is gone (uploaded).
+ */
+static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
+{
+	uint64_t dt = now - c->grow_at, got = k->rx_bytes - c->grow_rx;
+	uint32_t rx = rings_size(c->rx), tx = rings_size(c->tx), una = k->snd_una;
+	unsigned int rx_order = c->rx.order, tx_order = c->tx.order;
+	uint64_t cookie = c->cookie;
+	struct toe_cmd cmd;
+
+	if (dt < GROW_NS)
+		return true;
+	c->grow_at = now;
+	c->grow_rx = k->rx_bytes;
+	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) &&
+	    got * cmd.conn.min.srtt_us / (dt / 1000) >= rx / 4)
+		rx_order = rx_order + 2 < GROW_ORDER ? rx_order + 2 : GROW_ORDER;
+	if (k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && tx_order < GROW_ORDER &&
+	    rings_tx_filled(c, una, k->snd_nxt) - una >= tx / 4 * 3)
+		tx_order = tx_order + 2 < GROW_ORDER ? tx_order + 2 : GROW_ORDER;
+	if (rx_order == c->rx.order && tx_order == c->tx.order)
+		return true;
+	if (!mig_grow(c, rx_order, tx_order))
+		log_debug("connection %u: rings of %u and %u KiB", c->hw_connid, 64U << rx_order, 64U << tx_order);
+	return conn_by_cookie(cookie) != NULL;
 }
 
 /* Everything that may be due for one connection. False: nothing is pending any more. */
@@ -268,6 +315,8 @@ static bool service(struct conn *c, uint64_t now)
 		if (!in_flight(c, k, from, now))
 			goto give_up;
 	}
+	if (!grow(c, k, now))
+		return false;
 	filled = rings_tx_filled(c, k->snd_una, k->snd_nxt);
 	if (filled == k->snd_nxt)
 		c->unsent_since = 0;
@@ -284,6 +333,74 @@ static bool service(struct conn *c, uint64_t now)
 give_up:
 	conn_upload(c->cookie, TOE_WHY_TIMEOUT);
 	return false;
+}
+
+/* ---- keepalive: RFC 9293 3.8.4, as Linux's tcp_keepalive_timer() ---- */
+
+static uint32_t tcp_int(const struct conn *c, int opt)
+{
+	socklen_t len = sizeof(int);
+	int val = 0;
+
+	return getsockopt(c->sock, IPPROTO_TCP, opt, &val, &len) || val < 0 ? 0 : (uint32_t)val;
+}
+
+static void keep_look_up(struct conn *c)
+{
+	struct toe_cmd cmd;
+
+	c->keep_idle = 0;
+	if (read_entry(c, &cmd) || !(cmd.conn.sk_flags & TOE_SK_KEEPALIVE))
+		return;
+	c->keep_idle = tcp_int(c, TCP_KEEPIDLE);
+	c->keep_intvl = tcp_int(c, TCP_KEEPINTVL);
+	c->keep_cnt = tcp_int(c, TCP_KEEPCNT);
+}
+
+/* A peer that does not answer is the kernel's to give up: upload. */
+static void keep_alive(struct conn *c, uint32_t now_ms)
+{
+	const struct hw_clock *k = &engine.clock[c->hw_connid];
+	uint32_t due = k->last_rx_ms + 1000 * c->keep_idle;
+	struct toe_cmd cmd;
+
+	if (k->last_rx_ms != c->keep_rx_ms) {
+		c->keep_rx_ms = k->last_rx_ms;
+		c->keep_nr = 0;
+	}
+	if (c->keep_nr)
+		due = c->keep_sent_ms + 1000 * c->keep_intvl;
+	if ((int32_t)(now_ms - due) < 0 || k->snd_una != k->snd_nxt ||
+	    rings_tx_filled(c, k->snd_una, k->snd_nxt) != k->snd_nxt)
+		return;
+	if (c->keep_nr >= c->keep_cnt) {
+		conn_upload(c->cookie, TOE_WHY_TIMEOUT);
+		return;
+	}
+	c->keep_nr++;
+	c->keep_sent_ms = now_ms;
+	if (!read_entry(c, &cmd))
+		send_empty(c, &cmd.conn.min, TOE_OP_PROBE);
+}
+
+/* Once in KEEP_SCAN_NS; what the application set is looked up every KEEP_LOOK times. */
+static void keep_scan(uint64_t now)
+{
+	static uint64_t next;
+	static unsigned int turn;
+	struct conn *c, *then;
+
+	if (now < next)
+		return;
+	next = now + KEEP_SCAN_NS;
+	turn++;
+	for (c = conn_next(NULL); c; c = then) {
+		then = conn_next(c);
+		if ((turn + c->hw_connid) % KEEP_LOOK == 0)
+			keep_look_up(c);
+		if (c->keep_idle)
+			keep_alive(c, (uint32_t)(now / MS));
+	}
 }
 
 void conn_service(void)
@@ -304,4 +421,5 @@ void conn_service(void)
 				watch[w] &= ~bit;
 		}
 	}
+	keep_scan(now);
 }
