@@ -206,7 +206,7 @@ static __always_inline int tx_rtx(struct xdp_md *ctx, struct hw_conn *c, struct 
 	rtt_cancel(c);
 	t->clk->rtx_segs++;
 	PUT(t->ctl->rtx_segs, t->clk->rtx_segs);
-	count(TX_RTX);
+	stat_add(t->d.flags & TOE_DESC_TLP ? TOE_ST_TX_TLP : TOE_ST_TX_RTX, 1);
 	return tx_out(c, t);
 }
 

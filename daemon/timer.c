@@ -25,7 +25,7 @@
 #define RTO_MIN_NS	(200 * MS)	/* as Linux's TCP_RTO_MIN, over the smoothed RTT */
 #define RTO_INIT_NS	(1000 * MS)	/* RFC 6298 2.1 */
 #define RTO_MAX_NS	(120000 * MS)
-#define PTO_MIN_NS	(10 * MS)	/* of a tail loss probe: two ticks, as Linux's TCP_TIMEOUT_MIN */
+#define PTO_MIN_NS	(20 * MS)	/* of a tail loss probe: a peer on this host that waits for its processor */
 #define WC_DELACK_NS	(200 * MS)	/* RFC 8985 WCDelAckT */
 #define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
 #define CORK_NS		(200 * MS)	/* Linux's limit for corked and Nagle-held bytes */
@@ -137,7 +137,8 @@ static uint64_t pto_ns(const struct conn *c, const struct min_tcp *min)
 {
 	uint64_t pto = min->srtt_us ? 2000ULL * min->srtt_us : RTO_INIT_NS, rto = rto_ns(c, min);
 
-	if (min->snd_nxt - min->snd_una <= min->snd_mss)
+	/* less than two full segments: the peer may put its acknowledgement off */
+	if (min->snd_nxt - min->snd_una < 2U * min->snd_mss)
 		pto += WC_DELACK_NS;
 	return pto < rto ? pto : rto;
 }
@@ -176,7 +177,7 @@ static bool in_flight(struct conn *c, const struct hw_clock *k, uint64_t from, u
 		return true;
 	if (may_probe(c, &cmd.conn)) {
 		c->pto_ns = pto_ns(c, &cmd.conn.min);
-		if (now - from >= c->pto_ns)
+		if (now - from >= c->pto_ns && now - from >= PTO_MIN_NS)
 			send_tlp(c, &cmd.conn.min, k->snd_edge);
 		return true;
 	}

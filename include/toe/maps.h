@@ -94,7 +94,8 @@ struct toe_netval {
 	X(TX_LOCK,	"segments dropped because the entry was locked too long") \
 	X(SO_SHADOW,	"connections seen established") \
 	X(SO_GONE,	"connections seen closed") \
-	X(SO_FULL,	"connections not entered, table full")
+	X(SO_FULL,	"connections not entered, table full") \
+	X(TX_TLP,	"tail loss probes that sent a segment again")
 
 enum toe_stat {
 #define X(sym, text) TOE_ST_##sym,

@@ -246,7 +246,8 @@ static void rtx(void **state)
 	assert_int_equal(conn()->rec, TOE_REC_TLP);
 	assert_int_equal(conn()->rtt_start_us, 0);		/* Karn */
 	assert_int_equal(env_ctl()->rtx_segs, 1);
-	assert_int_equal(COUNTED(TX_RTX), 1);
+	assert_int_equal(COUNTED(TX_TLP), 1);
+	assert_int_equal(COUNTED(TX_RTX), 0);
 	d.seq++;						/* beyond snd_nxt */
 	assert_int_equal(tx(&d, TOE_QP_DAEMON), XDP_DROP);
 	d.seq = SND0 - 1;
