@@ -54,12 +54,16 @@ unit_lib := $(call bins,$(call src,tests/unit/lib_*.c))
 unit_toed := $(filter-out $(unit_lib),$(call bins,$(call src,tests/unit/*.c)))
 units	:= $(unit_lib) $(unit_toed)
 bpf_tests := $(call bins,$(call src,tests/bpf/*.c))
+fuzzers	:= $(call bins,$(call src,tests/fuzz/*.c))
+fuzz_flags := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined \
+	   -Itests/fuzz/shim -Iinclude -Ibpf -I. -Wall -Wextra -Wno-unused-function -Wno-unused-parameter \
+	   -Wno-unknown-attributes -MMD -MP
 
 all: $(B)/toed $(B)/toectl $(B)/libtoe.so $(B)/tcpgen	## build everything that is installed (no root)
 bpf: $(bpf_objs) $(skels)			## the BPF programs and their skeletons
 helpers: $(helpers) $(B)/tests/bench/echo		## the tests' helper programs
 benchers: $(bench_bins) $(bench_bpf)		## what make bench runs
-tests: $(units) $(bpf_tests) $(helpers) $(B)/tests/bench/echo	## build all tests, run none
+tests: $(units) $(bpf_tests) $(fuzzers) $(helpers) $(B)/tests/bench/echo	## build all tests, run none
 
 $(B)/toed: $(toed_objs)
 	$(call say,LD)
@@ -140,13 +144,19 @@ $(helpers) $(filter-out $(bench_bpf_bins),$(bench_bins)): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^
 
+# The engines natively: the shim stands for the kernel's types and helpers.
+$(fuzzers): $(B)/%: %.c
+	$(call say,FUZZ)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(fuzz_flags) -o $@ $<
+
 # Root runs the tests, but the build belongs to the owner of the checkout (who may have no name here). An earlier
 # "sudo make" may have left outputs of root's.
 as_owner = $(if $(filter-out 0,$(shell id -u)),,chown -R --from=0 "$$(stat -c %u:%g .)" build* 2>/dev/null; \
 	   setpriv --reuid "$$(stat -c %u .)" --regid "$$(stat -c %g .)" --clear-groups)
 build	= $(as_owner) $(MAKE) --no-print-directory $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: all bpf helpers benchers tests setup unit test soak impaired kernels demo bench install uninstall clean help
+.PHONY: all bpf helpers benchers tests setup unit test soak impaired fuzz kernels demo bench install uninstall clean help
 setup:						## install missing Debian packages (root)
 	tests/setup
 unit: $(units)					## run the unit tests (no root)
@@ -163,6 +173,11 @@ impaired:					## goodput over impaired links, kernel and toed; IMPAIRED=quick (r
 	tests/setup
 	$(build) all tests
 	TOE_BUILD="$(B)" tests/netns/62-impaired.sh "$(or $(IMPAIRED),table)"
+fuzz:						## the fuzzers for FUZZ_SECONDS, 600, and a million packets (root)
+	tests/setup
+	$(build) tests
+	tests/fuzz/10-engine.sh --build "$(B)" "$(or $(FUZZ_SECONDS),600)"
+	FUZZ_PACKETS=1000000 "$(B)/tests/bpf/fuzz"
 kernels:					## boot Debian's kernel in qemu, run some tests there (root)
 	tests/kernels --build "$(B)" $(TESTS)
 demo:						## set up, build, show a live move under load (root)

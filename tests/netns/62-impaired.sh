@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2317 # functions of a run are called by name
 # Goodput over impaired links, the kernel's CUBIC against toed, with the same seeds: srv as the sender and as the
 # receiver. Every byte is checked and no stream may fail; the figures are printed, not asserted. In `make test`
 # two cells, one short round each; `make impaired` prints the whole table, medians of ROUNDS (3) of TIME (5) seconds;
