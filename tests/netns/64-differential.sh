@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The same scripted peer against kernel sockets and against offloaded ones: acknowledgements, SACK blocks, data,
+# flags, timestamps and windows are the same, but for the differences of tests/diff/intended.txt.
+#
+#   scripted peer 10.99.0.1 (tests/diff/run) ---- TAP ---- eth0 [nothing, then toed] -- srv tests/diff/puppet
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+DIFF=$ROOT/tests/diff
+/usr/bin/python3 -c 'import scapy.all' 2>/dev/null || skip "no python3-scapy"
+namespaces
+in_ns srv ip tuntap add eth0 mode tap
+in_ns srv ip link set eth0 address 02:00:00:00:99:02
+addresses srv "$SRV4" "$SRV6"
+in_ns srv ip neigh add "$CLI4" lladdr 02:00:00:00:99:01 dev eth0 nud permanent
+mac=02:00:00:00:99:02
+
+in_ns srv timeout 60 "$DIFF/run" eth0 "$mac" 40000 "$LOGS/kernel.json" --kernel -- "$DIFF/puppet" || fail "kernel run"
+toed_start srv
+in_ns srv timeout 60 "$DIFF/run" eth0 "$mac" 41000 "$LOGS/hardware.json" --offload "$B/toectl" --rundir "$RUNDIR" -- \
+	"$B/toectl" --rundir "$RUNDIR" run --require -- "$DIFF/puppet" || fail "hardware run"
+[ "$(counter RX_SEGS)" -ge 50 ] || fail "the RX engine took $(counter RX_SEGS) segments"
+[ "$(counter TX_SEGS)" -ge 20 ] || fail "the TX engine sent $(counter TX_SEGS) segments"
+[ -z "${KEEP:-}" ] || cp "$LOGS"/*.json "$KEEP/"
+"$DIFF/compare" "$LOGS/kernel.json" "$LOGS/hardware.json" "$DIFF/intended.txt" || fail "differences"
