@@ -47,7 +47,18 @@ static void look(struct inv_state *s)
 
 	assert_non_null(c);
 	s->c = *c;
+#ifdef INV_REC
+	{
+		__u32 id = ENV_ID;
+
+		TRY(!bpf_map_lookup_elem(env_map(env.rx->maps.hw_rec), &id, &s->rec));
+		memcpy(s->ooo, s->rec.ooo, sizeof(s->ooo));
+		if (!c->nr_ooo)
+			memset(s->ooo, 0, sizeof(s->ooo));
+	}
+#else
 	memcpy(s->ooo, c->ooo, sizeof(s->ooo));
+#endif
 	s->rx_read = (__u32)env_ctl()->rx_read;
 	s->live = c->state == TOE_HW;
 }

@@ -11,11 +11,11 @@ bin=$build/tests/fuzz/engine
 [ -x "$bin" ] || { echo "SKIP: not built: $bin"; exit 77; }
 found=$(mktemp -d /tmp/toet-fuzz.XXXXXX)
 trap 'rm -rf "$found"' EXIT
-opts=(-max_len=2048 -timeout=10 -artifact_prefix="$build/tests/fuzz/" -verbosity=0 -print_final_stats=1)
+opts=(-max_len=2048 -timeout=10 -artifact_prefix="$build/tests/fuzz/" -verbosity=0 -error_exitcode=1)
 
 if [ $# -gt 0 ]; then
 	"$bin" "${opts[@]}" -max_total_time="$1" "$found" tests/fuzz/corpus
 	"$bin" -merge=1 -verbosity=0 tests/fuzz/corpus "$found"
 	exit
 fi
-"$bin" "${opts[@]}" -runs=8000 "$found" tests/fuzz/corpus
+"$bin" "${opts[@]}" -runs=4000 "$found" tests/fuzz/corpus

@@ -26,8 +26,8 @@
 #undef LICENSE
 #define LICENSE		license_cmd
 #include "cmd.bpf.c"
-#include "tests/fuzz/shim.h"
 #include "tests/fuzz/invariants.h"
+#include "tests/fuzz/shim.h"
 
 #define ID		7
 #define OTHER_ID	9
@@ -95,7 +95,14 @@ static struct hw_conn *conn(void)
 static void snapshot(struct inv_state *s, uint8_t *ring)
 {
 	s->c = *conn();
+#ifdef INV_REC
+	s->rec = shim.rec[ID];
+	memcpy(s->ooo, s->rec.ooo, sizeof(s->ooo));
+	if (!s->c.nr_ooo)			/* not looked at, nor kept clean, while there are none */
+		memset(s->ooo, 0, sizeof(s->ooo));
+#else
 	memcpy(s->ooo, conn()->ooo, sizeof(s->ooo));
+#endif
 	s->rx_read = (uint32_t)ctl()->rx_read;
 	s->partial_ok = toe_nic_flags & TOE_NIC_PARTIAL_OK;
 	s->live = toe_replay ? s->c.state == TOE_HOLD && s->c.next == TOE_HW : s->c.state == TOE_HW;
@@ -316,10 +323,11 @@ static void from_wire(const uint8_t *d, uint32_t len)
 		die("a verdict that is none");
 	if (len > 56 && d[14 + (v6 ? 40 : 20) + 1] == (40001 & 0xff))	/* it may be the other's */
 		other = shim.conn[1].c;
+	else
+		check_out(act, &a, out_len);
 	bad = inv_rx(&b, &a, d, len, old_ring, now_ring);
 	if (bad)
 		die(bad);
-	check_out(act, &a, out_len);
 }
 
 static void descriptor(void)
@@ -381,7 +389,11 @@ static void shared_word(void)
 /* Only what is legal: the daemon is trusted. */
 static void command(void)
 {
-	static const uint8_t ops[] = { TOE_CMD_HOLD, TOE_CMD_FINISH, TOE_CMD_LINK, TOE_CMD_RTO, TOE_CMD_READ };
+	static const uint8_t ops[] = { TOE_CMD_HOLD, TOE_CMD_FINISH, TOE_CMD_LINK, TOE_CMD_RTO, TOE_CMD_READ,
+#ifdef INV_REC
+				       TOE_CMD_NEXT, TOE_CMD_NEXT,
+#endif
+	};
 	struct toe_cmd cmd = { .op = ops[byte() % sizeof(ops)], .next = TOE_HW, .flow = conn()->min.flow };
 	uint32_t len = sizeof(cmd);
 	static struct inv_state s;
@@ -390,8 +402,14 @@ static void command(void)
 
 	cmd.conn = *conn();
 	cmd.conn.backoff = byte() & 15;
-	if (cmd.op == TOE_CMD_FINISH && conn()->state == TOE_HOLD)
+	if (cmd.op == TOE_CMD_FINISH && conn()->state == TOE_HOLD) {	/* never to HW without LOAD */
 		conn()->next = TOE_HW;
+		cmd.op = TOE_CMD_LOAD;
+		shim_run(toe_cmd, &cmd, &len, 1);
+		cmd.op = TOE_CMD_FINISH;
+		cmd.conn = *conn();
+		len = sizeof(cmd);
+	}
 	err = shim_run(toe_cmd, &cmd, &len, 1);
 	if (err > 0)
 		die("a command returned no errno");
@@ -409,7 +427,8 @@ static void replay(void)
 
 		memmove(shim.held, shim.held + 1, --shim.nr_held * sizeof(h));
 		toe_replay = 1;
-		from_wire(h->frame, h->len);
+		if (conn()->state == TOE_HOLD)
+			from_wire(h->frame, h->len);
 		toe_replay = 0;
 		free(h);
 	}

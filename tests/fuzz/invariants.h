@@ -9,11 +9,18 @@
 
 #include "toe/hw_conn.h"
 #include "toe/desc.h"
+#if __has_include("toe/hw_rec.h")
+#include "toe/hw_rec.h"
+#define INV_REC
+#endif
 
 /* All that is compared. The caller fills it before and after. */
 struct inv_state {
 	struct hw_conn c;
 	struct toe_ival ooo[TOE_NR_OOO];
+#ifdef INV_REC
+	struct hw_rec rec;
+#endif
 	__u32 rx_read;			/* as the library wrote it, low 32 bits */
 	int partial_ok;			/* bare pseudo header sums are right */
 	int live;			/* the engines handle frames: HW, or HOLD before HW and this is a replay */
@@ -135,6 +142,31 @@ INV_PURE const char *inv_intervals(const struct inv_state *s)
 	return NULL;
 }
 
+#ifdef INV_REC
+/* The scoreboard: what is said to be missing was sent and not acknowledged. */
+INV_PURE const char *inv_holes(const struct inv_state *s)
+{
+	const struct min_tcp *m = &s->c.min;
+
+	INV(s->c.sacked <= m->snd_nxt - m->snd_una, "more has left the network than is in flight");
+	if (!(s->c.rec & TOE_REC_BOARD))
+		return NULL;
+	INV(inv_in(m->snd_una, s->rec.high_sack, m->snd_nxt), "high_sack is outside of what was sent");
+	for (int i = 0; i < TOE_NR_HOLES; i++) {
+		const struct toe_hole *h = &s->rec.hole[i];
+
+		if (h->start == h->end)
+			continue;
+		INV(inv_in(m->snd_una, h->start, h->end) && inv_leq(h->end, s->rec.high_sack), "a hole is outside");
+		INV(inv_in(h->start, h->rxt, h->end), "more of a hole was sent again than it has");
+		for (int k = i + 1; k < TOE_NR_HOLES; k++)
+			INV(s->rec.hole[k].start == s->rec.hole[k].end || inv_leq(s->rec.hole[k].end, h->start) ||
+			    inv_leq(h->end, s->rec.hole[k].start), "two holes overlap");
+	}
+	return NULL;
+}
+#endif
+
 INV_PURE const char *inv_entry(const struct inv_state *s)
 {
 	const struct hw_conn *c = &s->c;
@@ -153,6 +185,10 @@ INV_PURE const char *inv_entry(const struct inv_state *s)
 	INV(m->ssthresh >= 2U * m->snd_mss || !m->ssthresh, "ssthresh is less than two segments");
 	INV(inv_leq(c->recover, m->snd_nxt), "recover is beyond snd_nxt");
 	INV(m->srtt_us <= 120000000, "srtt is more than two minutes");
+#ifdef INV_REC
+	if (inv_holes(s))
+		return inv_holes(s);
+#endif
 	return inv_intervals(s);
 }
 

@@ -17,6 +17,9 @@ static struct {
 	struct { int used; struct hw_conn c; } conn[SHIM_CONNS];
 	struct hw_connid id[SHIM_IDS];
 	struct hw_clock clock[SHIM_IDS];
+#ifdef INV_REC
+	struct hw_rec rec[SHIM_IDS];
+#endif
 	struct toe_dirty dirty;
 	struct toe_qp qp[SHIM_IDS];
 	__u8 *chunk[SHIM_CHUNKS];
@@ -52,6 +55,10 @@ static void *bpf_map_lookup_elem(const void *map, const void *key)
 		return shim_array(shim.id, SHIM_IDS, sizeof(shim.id[0]), key);
 	if (map == &hw_clock)
 		return shim_array(shim.clock, SHIM_IDS, sizeof(shim.clock[0]), key);
+#ifdef INV_REC
+	if (map == &hw_rec)
+		return shim_array(shim.rec, SHIM_IDS, sizeof(shim.rec[0]), key);
+#endif
 	if (map == &hw_dirty)
 		return shim_array(&shim.dirty, 1, sizeof(shim.dirty), key);
 	if (map == &qps)
@@ -77,6 +84,13 @@ static long bpf_map_delete_elem(const void *map, const void *key)
 static __u64 bpf_ktime_get_ns(void)
 {
 	return shim.now_ns;
+}
+
+static __u32 bpf_get_prandom_u32(void)
+{
+	static __u32 x;
+
+	return x = x * 1664525 + 1013904223;
 }
 
 static long bpf_csum_diff(__be32 *from, __u32 from_len, __be32 *to, __u32 to_len, __u32 seed)
