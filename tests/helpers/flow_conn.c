@@ -22,6 +22,7 @@
 
 const char *flow_addr, *flow_rundir;
 uint16_t flow_peer_port;
+int flow_rcvbuf;
 
 void die(const char *fmt, ...)
 {
@@ -227,6 +228,8 @@ int flow_dial(struct flow *f, int sock_flags)
 	if (getaddrinfo(flow_addr, port, &hints, &ai))
 		die("bad address %s", flow_addr);
 	f->fd = socket(ai->ai_family, SOCK_STREAM | (sock_flags & SOCK_CLOEXEC), 0);
+	if (flow_rcvbuf)
+		setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &flow_rcvbuf, sizeof(flow_rcvbuf));
 	if (f->fd < 0 || connect(f->fd, ai->ai_addr, ai->ai_addrlen))
 		die("connect: %s", strerror(errno));
 	freeaddrinfo(ai);
