@@ -107,7 +107,7 @@ static bool has_changed(int err)
 	return err != EINTR && err != EFAULT && err != EBADF;
 }
 
-enum { IO_AGAIN = 0, IO_DONE = 1 };
+enum { IO_AGAIN = 0, IO_DONE = 1, IO_GO = 2 };
 
 int io_blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
 	       bool (*ready)(const struct ring *r, size_t need), size_t need)
@@ -173,6 +173,20 @@ static void window_update(struct sonode *sn, const struct ring *r)
 		tx_ack(sn, r);
 }
 
+/* IO_GO: r and the options are good for this pass. Else what the pass returns. */
+static int pass_begin(struct sonode *sn, uint32_t word, struct ring *r)
+{
+	int rc = sonode_ring(sn, word, r);
+
+	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
+		return IO_AGAIN;
+	errno = EIO;
+	if (rc)
+		return IO_DONE;
+	sonode_opts(sn, word);
+	return IO_GO;
+}
+
 static size_t rx_target(struct sonode *sn, const struct io *io, const struct ring *r)
 {
 	size_t n = io->flags & MSG_WAITALL ? io->len : ld(&sn->lowat);
@@ -193,13 +207,9 @@ static int rx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	ssize_t n;
 	int rc;
 
-	rc = sonode_ring(sn, word, &r);
-	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
-		return IO_AGAIN;
-	errno = EIO;
-	if (rc)
-		return IO_DONE;
-	sonode_opts(sn, word);
+	rc = pass_begin(sn, word, &r);
+	if (rc != IO_GO)
+		return rc;
 	if (peek)
 		io->done = 0;
 	n = ring_take(&r, io->iov, io->niov, io->done, io->len - io->done, peek, io->flags & MSG_TRUNC);
@@ -289,13 +299,9 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	size_t need;
 	int rc;
 
-	rc = sonode_ring(sn, word, &r);
-	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
-		return IO_AGAIN;
-	errno = EIO;
-	if (rc)
-		return IO_DONE;
-	sonode_opts(sn, word);
+	rc = pass_begin(sn, word, &r);
+	if (rc != IO_GO)
+		return rc;
 	if (!tx_lock(sn))	/* interrupted by its own signal handler: let the kernel queue it */
 		return sonode_upload(sn, TOE_WHY_CALL) ? IO_DONE : IO_AGAIN;
 	/* counted, so that the chunks go to no other connection while this thread copies into them */
