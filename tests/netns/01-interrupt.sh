@@ -12,12 +12,12 @@ RANDOM=$((SEED % 32768))
 scenario() { inner=$(pgrep -P "${PID[run]}" -f 53-restart | head -1); [ -n "$inner" ]; }
 traces() {
 	local run=toet-$inner path
-	for path in /run/netns/$run-* /run/$run /sys/fs/bpf/$run "$CGROUPS/$run" /tmp/$run.*; do
+	for path in /run/netns/$run-* /run/$run /sys/fs/bpf/$run "$CGROUPS/$run.$PIDNS" /tmp/$run.*; do
 		[ ! -e "$path" ] || echo "$path"
 	done
 	grep -o "/run/$run[^ ]*" /proc/mounts
 	grep -lsz "rundir./run/$run" /proc/[0-9]*/cmdline
-	cat "$CGROUPS/$run/cgroup.procs" 2>/dev/null
+	cat "$CGROUPS/$run.$PIDNS/cgroup.procs" 2>/dev/null
 }
 clean() { [ -z "$(traces)" ]; }
 

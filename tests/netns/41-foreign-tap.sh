@@ -13,7 +13,7 @@ topo_veth
 toed_start srv
 offloadable server srv "$BIN/stream" -n 2 -s epoll -r 4M server
 eventually 10 logged server listening || fail "stream server did not start"
-spawn client cli "$BIN/stream" -n 2 -b 48M -S "$SEED" -s epoll -r 4M client "$SRV4"
+spawn client cli "$BIN/stream" -n 2 -b "$(slow && echo 160M || echo 48M)" -S "$SEED" -s epoll -r 4M client "$SRV4"
 eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 2' || fail "not in hardware: $(ctl list)"
 mapfile -t targets < <(ctl --json list | python3 -c '
 import json, sys
