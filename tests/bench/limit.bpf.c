@@ -50,6 +50,7 @@ int limit_reflect(struct xdp_md *ctx)
 	struct ethhdr *eth = data;
 	struct iphdr *ip = (void *)(eth + 1);
 	struct tcphdr *th = (void *)(ip + 1);
+	__be32 *ts, tsval;
 	__u32 hdr_len;
 
 	if ((void *)(th + 1) > end || eth->h_proto != bpf_htons(0x0800) || ip->protocol != PROTO_TCP ||
@@ -59,6 +60,13 @@ int limit_reflect(struct xdp_md *ctx)
 	if (bpf_ntohs(ip->tot_len) <= hdr_len)
 		return XDP_PASS;
 	turn(eth, ip, th, bpf_ntohs(ip->tot_len) - hdr_len);
+	/* timestamps change places, too, or PAWS would drop it */
+	ts = (__be32 *)(th + 1);
+	if (th->doff == 8 && (void *)(ts + 3) <= end) {
+		tsval = ts[1];
+		ts[1] = ts[2];
+		ts[2] = tsval;
+	}
 	return bpf_redirect(limit_ifindex, 0);
 }
 
