@@ -56,7 +56,7 @@ units	:= $(unit_lib) $(unit_toed)
 bpf_tests := $(call bins,$(call src,tests/bpf/*.c))
 fuzzers	:= $(call bins,$(call src,tests/fuzz/*.c))
 fuzz_flags := -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined \
-	   -Itests/fuzz/shim -Iinclude -Ibpf -I. -Wall -Wextra -Wno-unused-function -Wno-unused-parameter \
+	   -Itests/fuzz/shim -Iinclude -Ibpf -I. -Wall -Wextra -Wno-unused-function -Wno-unused-parameter -Wno-sign-compare \
 	   -Wno-unknown-attributes -MMD -MP
 
 all: $(B)/toed $(B)/toectl $(B)/libtoe.so $(B)/tcpgen	## build everything that is installed (no root)

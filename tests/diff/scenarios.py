@@ -352,7 +352,7 @@ def peer_window_shrinks(c):
     c.app("write", c.port, 2 * MSS)
     c.window = 0
     c.data(1)                       # newer than SND.WL1, or Linux does not take a smaller window
-    yield "two in flight, window zero"
+    yield 0.4, "two in flight, window zero", False
     c.app("write", c.port, MSS)
     c.window = 500
     c.ack += 2 * MSS
