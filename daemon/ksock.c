@@ -9,6 +9,7 @@
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
+#include "detour.h"
 #include "ksock.h"
 
 #ifndef SO_BUF_LOCK
@@ -259,6 +260,20 @@ static int set_seq(int sock, int queue, uint32_t seq)
 	return err ? err : set_int(sock, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)seq);
 }
 
+/* EINVAL of bind(): still bound. An accepted socket has lost its port, though getsockname() shows it. */
+static int bind_connect(int sock, const struct names *n)
+{
+	int err = 0;
+
+	if (bind(sock, (const struct sockaddr *)&n->local, n->local_len) && errno != EINVAL)
+		err = -errno;
+	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))
+		err = -errno;
+	if (detour_helps(err))
+		err = detour_connect(sock, &n->local, n->local_len, &n->peer, n->peer_len);
+	return err;
+}
+
 /* Disconnect and connect again in repair mode: nothing goes out. mss: 0 or what TCP_MAXSEG is to say
  * during the connect, else the send MSS would stick at 524. The socket is closed for some 20 us. */
 static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t rcv_seq, int mss)
@@ -276,11 +291,8 @@ static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t
 		err = select_queue(sock, NO_QUEUE);
 	if (!err && mss)
 		err = set_int(sock, IPPROTO_TCP, TCP_MAXSEG, mss);
-	/* EINVAL: still bound. An accepted socket has lost its port, though getsockname() shows it. */
-	if (!err && bind(sock, (const struct sockaddr *)&n->local, n->local_len) && errno != EINVAL)
-		err = -errno;
-	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))
-		err = -errno;
+	if (!err)
+		err = bind_connect(sock, n);
 	return err;
 }
 

@@ -47,6 +47,11 @@ static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, voi
 	return ret < 0 ? -errno : 0;
 }
 
+int nl_do(struct mnl_socket *nl, struct nlmsghdr *nlh)
+{
+	return nl_talk(nl, nlh, NULL, NULL);
+}
+
 /* ---- attributes ---- */
 
 struct nl_attrs {

@@ -48,6 +48,9 @@ struct nl_link {
 };
 int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out);
 
+/* One request with NLM_F_ACK. 0 or the kernel's -errno. */
+int nl_do(struct mnl_socket *nl, struct nlmsghdr *nlh);
+
 /* Delete a device of the namespace the caller is in. */
 int nl_link_delete(int ifindex);
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "detour.h"
+#include "log.h"
+#include "netns.h"
+#include "nl.h"
+
+#define MARK		0x746f6564	/* "toed", also the number of the table */
+#define PRIORITY	1		/* behind the rule for local addresses */
+#define LO		1		/* ifindex of the loopback device in every namespace */
+
+bool detour_helps(int err)
+{
+	switch (err) {
+	case -ENETUNREACH:
+	case -EHOSTUNREACH:
+	case -ENETDOWN:
+	case -EADDRNOTAVAIL:
+	case -EINVAL:		/* what fib lookups say for a source address that is not local */
+	case -EACCES:		/* a prohibit route */
+	case -EPERM:
+		return true;
+	}
+	return false;
+}
+
+static int rule(struct mnl_socket *nl, uint16_t type, uint16_t flags, uint8_t family)
+{
+	char buf[128];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct fib_rule_hdr *r;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
+	r->family = family;
+	r->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(nlh, FRA_TABLE, MARK);
+	mnl_attr_put_u32(nlh, FRA_FWMARK, MARK);
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, PRIORITY);
+	return nl_do(nl, nlh);
+}
+
+static int route(struct mnl_socket *nl, uint16_t type, uint16_t flags, uint8_t family)
+{
+	char buf[128];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *r;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
+	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
+	r->rtm_family = family;
+	r->rtm_protocol = RTPROT_STATIC;
+	r->rtm_scope = type == RTM_NEWROUTE ? RT_SCOPE_LINK : RT_SCOPE_NOWHERE;
+	r->rtm_type = RTN_UNICAST;
+	mnl_attr_put_u32(nlh, RTA_TABLE, MARK);
+	mnl_attr_put_u32(nlh, RTA_OIF, LO);
+	return nl_do(nl, nlh);
+}
+
+/* In the socket's namespace. EEXIST: left by a toed that was killed here. */
+static int set_up(struct mnl_socket *nl, uint8_t family)
+{
+	int err = route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, family);
+
+	if (!err)
+		err = rule(nl, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, family);
+	return err == -EEXIST ? 0 : err;
+}
+
+static void tear_down(struct mnl_socket *nl, uint8_t family)
+{
+	rule(nl, RTM_DELRULE, 0, family);
+	route(nl, RTM_DELROUTE, 0, family);	/* also makes the socket look for its route anew */
+}
+
+struct foreign {		/* options of the socket that allow it what it needs */
+	int level, transparent;
+	int was_transparent, was_mark;
+};
+
+static int get_int(int sock, int level, int opt)
+{
+	int val = 0;
+	socklen_t len = sizeof(val);
+
+	getsockopt(sock, level, opt, &val, &len);
+	return val;
+}
+
+static int set_int(int sock, int level, int opt, int val)
+{
+	return setsockopt(sock, level, opt, &val, sizeof(val)) ? -errno : 0;
+}
+
+static int allow(int sock, struct foreign *f, bool v6_socket)
+{
+	int err;
+
+	f->level = v6_socket ? IPPROTO_IPV6 : IPPROTO_IP;
+	f->transparent = v6_socket ? IPV6_TRANSPARENT : IP_TRANSPARENT;
+	f->was_transparent = get_int(sock, f->level, f->transparent);
+	f->was_mark = get_int(sock, SOL_SOCKET, SO_MARK);
+	err = set_int(sock, f->level, f->transparent, 1);
+	return err ? err : set_int(sock, SOL_SOCKET, SO_MARK, MARK);
+}
+
+static void disallow(int sock, const struct foreign *f)
+{
+	set_int(sock, SOL_SOCKET, SO_MARK, f->was_mark);
+	set_int(sock, f->level, f->transparent, f->was_transparent);
+}
+
+static uint8_t wire_family(const struct sockaddr_storage *peer)
+{
+	const struct sockaddr_in6 *a = (const struct sockaddr_in6 *)peer;
+
+	return peer->ss_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&a->sin6_addr) ? AF_INET6 : AF_INET;
+}
+
+static int enter_netns_of(int sock)
+{
+	int err, fd = ioctl(sock, SIOCGSKNS);
+
+	if (fd < 0)
+		return -errno;
+	err = netns_enter(fd);
+	close(fd);
+	return err;
+}
+
+int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
+		   const struct sockaddr_storage *peer, socklen_t peer_len)
+{
+	uint8_t family = wire_family(peer);
+	struct mnl_socket *nl;
+	struct foreign f;
+	int err = enter_netns_of(sock);
+
+	if (err)
+		return err;
+	nl = nl_open(0);
+	err = nl ? set_up(nl, family) : -errno;
+	if (!err)
+		err = allow(sock, &f, peer->ss_family == AF_INET6);
+	if (!err) {
+		if (bind(sock, (const struct sockaddr *)local, local_len) && errno != EINVAL)
+			err = -errno;
+		if (!err && connect(sock, (const struct sockaddr *)peer, peer_len))
+			err = -errno;
+		disallow(sock, &f);
+	}
+	if (nl) {
+		tear_down(nl, family);
+		mnl_socket_close(nl);
+	}
+	netns_leave();
+	log_debug("a socket without a route was rebuilt by detour: %s", strerror(-err));
+	return err;
+}
