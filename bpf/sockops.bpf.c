@@ -185,6 +185,7 @@ static __always_inline void shadow_make(struct bpf_sock_ops *ops, struct tcp_soc
 					const struct toe_flow *f, struct toe_netval *net)
 {
 	struct bpf_sock *sk = ops->sk;
+	struct toe_netval *was;
 	struct hw_conn c = {};
 
 	if (!sk)
@@ -197,14 +198,18 @@ static __always_inline void shadow_make(struct bpf_sock_ops *ops, struct tcp_soc
 	c.seen_ack = c.min.snd_una;
 	c.snd_base = c.min.snd_una - (__u32)tp->bytes_acked;
 	c.rcv_base = c.min.rcv_nxt - (__u32)tp->bytes_received;
+	/* also if the table is full: an RTT sample tries again */
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
+				       BPF_SOCK_OPS_RTT_CB_FLAG);
 	if (bpf_map_update_elem(&hw_conn_t, f, &c, BPF_NOEXIST)) {
-		count(SO_FULL);
+		if (ops->op != BPF_SOCK_OPS_RTT_CB)
+			count(SO_FULL);
 		return;
 	}
 	count(SO_SHADOW);
-	bpf_sk_storage_get(&sk_net, sk, net, BPF_SK_STORAGE_GET_F_CREATE);
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
-				       BPF_SOCK_OPS_RTT_CB_FLAG);
+	was = bpf_sk_storage_get(&sk_net, sk, net, BPF_SK_STORAGE_GET_F_CREATE);
+	if (was)	/* under a toed before this one it may have been another */
+		*was = *net;
 }
 
 /* The connect of a rebuild, on the way back to the kernel: the congestion

@@ -184,10 +184,12 @@ static int find_owner(struct conn *c, enum toe_why *why)
 {
 	bool shared = false;
 	struct app *app;
-	int fd, sock;
+	int fd, sock, err = -ENOENT;
 
 	for (unsigned int nth = 0; !app_find(c->cookie, nth, &app, &fd); nth++) {
 		sock = fetch(app, fd, c->cookie);
+		if (sock == -EMFILE || sock == -ENFILE)
+			err = sock;
 		if (sock < 0)
 			continue;
 		shared |= is_shared(c, app, fd);
@@ -198,8 +200,12 @@ static int find_owner(struct conn *c, enum toe_why *why)
 		c->app = app;
 		c->fd = fd;
 	}
-	*why = shared ? TOE_WHY_FORK : TOE_WHY_NO_LIB;
-	return shared ? -EOPNOTSUPP : c->app ? 0 : -ENOENT;
+	if (shared)
+		err = -EOPNOTSUPP;
+	else if (c->app)
+		err = 0;
+	*why = shared ? TOE_WHY_FORK : err == -ENOENT ? TOE_WHY_NO_LIB : TOE_WHY_NO_FILES;
+	return err;
 }
 
 /* ---- start ---- */
@@ -272,7 +278,7 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 			 c->hw_connid, (int)app->pid, c->fd);
 	if (e->state == TOE_HOLD)
 		mig_recover_parked(c);
-	if (e->state == TOE_HOLD || c->sock < 0)
+	if (e->state == TOE_HOLD || c->sock < 0 || !nic_get(e->nic))	/* half moved, or a part of it is gone */
 		conn_ask_upload(c);
 	__atomic_fetch_or(&engine.dirty[c->hw_connid / 64], 1ULL << c->hw_connid % 64, __ATOMIC_SEQ_CST);
 	return 0;
@@ -342,16 +348,14 @@ static int find_flow(uint64_t cookie, struct toe_flow *flow)
 	return -ENOENT;
 }
 
-static int refuse_full(uint64_t cookie, enum toe_why *why)
+/* For toectl list. */
+static void remember_why(uint64_t cookie, const struct conn *c, enum toe_why why)
 {
-	struct app *app;
-	int fd;
+	struct app *app = c ? c->app : NULL;
+	int fd = c ? c->fd : -1;
 
-	*why = TOE_WHY_NO_ID;
-	conn_moves.refused++;
-	if (!app_find(cookie, 0, &app, &fd))
-		app->sonodes[fd].why = TOE_WHY_NO_ID;
-	return -ENOSPC;
+	if (app || !app_find(cookie, 0, &app, &fd))
+		app->sonodes[fd].why = (uint8_t)why;
 }
 
 int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why *why)
@@ -364,14 +368,17 @@ int conn_offload_flow(uint64_t cookie, const struct toe_flow *flow, enum toe_why
 		return 0;
 	rings_reap(NULL);
 	c = conn_new(cookie, flow);
-	if (!c)
-		return refuse_full(cookie, why);
+	if (!c) {
+		*why = TOE_WHY_NO_ID;
+		remember_why(cookie, NULL, *why);
+		conn_moves.refused++;
+		return -ENOSPC;
+	}
 	err = find_owner(c, why);
 	if (!err)
 		err = mig_offload(c, why);
 	if (err) {
-		if (c->app)
-			c->app->sonodes[c->fd].why = (uint8_t)*why;
+		remember_why(cookie, c, *why);
 		conn_free(c);
 		if (!conn_may_retry(*why))
 			conn_moves.refused++;

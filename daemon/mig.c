@@ -10,6 +10,7 @@
 #include "loop.h"
 #include "mig.h"
 #include "mig_int.h"
+#include "toe/desc.h"
 
 void mig_count_hold(struct move *m)
 {
@@ -176,6 +177,9 @@ int mig_relink(struct conn *c)
 	err = mig_cmd(&m, TOE_CMD_READ);
 	if (err)
 		return err;
+	/* the kernel makes smaller segments then, and knows how */
+	if (m.cmd.conn.min.snd_mss + TOE_HDR_LEN(c->flow.family, m.cmd.conn.min.opts & TOE_OPT_TS) - 14U > m.path.mtu)
+		return -EMSGSIZE;
 	m.cmd.conn.nic = (uint8_t)m.path.nic->id;
 	memcpy(m.cmd.conn.dst_mac, m.path.dst_mac, 6);
 	memcpy(m.cmd.conn.src_mac, m.path.src_mac, 6);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
@@ -7,10 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "engine.h"
 #include "log.h"
 #include "loop.h"
 #include "neigh.h"
 #include "net.h"
+#include "net_icmp.h"
 #include "netns.h"
 #include "nic.h"
 
@@ -42,13 +45,46 @@ struct net *net_next(struct net *prev)
 	return prev ? prev->next : nets;
 }
 
-static unsigned int free_number(void)
-{
-	unsigned int number = 1;
+/*
+ * A namespace keeps its number while this toed runs, and no other gets it: sockets that were seen before their
+ * interface was detached go by it, and an entry must never be taken for that of a namespace that came later.
+ */
+struct number {
+	struct number *next;
+	uint64_t cookie;
+	unsigned int number;
+};
 
-	while (net_by_number(number))
-		number++;
+static struct number *numbers;
+
+static unsigned int number_for(uint64_t cookie, unsigned int number)
+{
+	struct number *n = numbers;
+	unsigned int top = 0;
+
+	for (; n && n->cookie != cookie; n = n->next)
+		top = n->number > top ? n->number : top;
+	if (n)
+		return n->number;
+	if (!number)
+		number = top + 1;
+	if (number > UINT16_MAX)
+		return 0;
+	n = malloc(sizeof(*n));
+	if (!n)
+		return 0;
+	*n = (struct number){ .next = numbers, .cookie = cookie, .number = number };
+	numbers = n;
 	return number;
+}
+
+static int forget_shadow(const struct toe_flow *flow, const struct hw_conn *conn, void *arg)
+{
+	const struct net *net = arg;
+
+	if (flow->net == net->number && conn->state == TOE_KERNEL)
+		bpf_map_delete_elem(engine.hw_conn_t, flow);
+	return 0;
 }
 
 /* ---- notifications ---- */
@@ -115,6 +151,7 @@ static int hear(sd_event_source *source, int fd, uint32_t events, void *arg)
 static void net_close(struct net *net)
 {
 	sd_event_source_disable_unref(net->source);
+	net_icmp_close(net);
 	if (net->hear)
 		mnl_socket_close(net->hear);
 	if (net->ask)
@@ -136,6 +173,8 @@ static int net_sockets(struct net *net)
 	net->hear = net->ask ? nl_open(groups) : NULL;
 	if (!net->hear)
 		err = -errno;
+	if (!err)
+		err = net_icmp_open(net);
 	netns_leave();
 	return err ? err : sd_event_add_io(loop, &net->source, mnl_socket_get_fd(net->hear), EPOLLIN,
 					   hear, net);
@@ -158,10 +197,11 @@ int net_get(int netns_fd, unsigned int number, struct net **out)
 	if (!net)
 		return -ENOMEM;
 	net->cookie = cookie;
-	net->number = number ? number : free_number();
+	net->number = number_for(cookie, number);
 	net->users = 1;
+	net->icmp[0] = net->icmp[1] = -1;
 	net->fd = fcntl(netns_fd, F_DUPFD_CLOEXEC, 3);
-	err = net->fd < 0 ? -errno : net_sockets(net);
+	err = net->fd < 0 ? -errno : net->number ? net_sockets(net) : -ENOSPC;
 	if (err) {
 		net_close(net);
 		return err;
@@ -185,5 +225,7 @@ void net_put(struct net *net)
 		}
 	}
 	neigh_forget(net);
+	/* nothing keeps them true any more; sockops makes them anew when an interface is attached again */
+	engine_walk(forget_shadow, net);
 	net_close(net);
 }

@@ -17,9 +17,11 @@ struct net {
 	struct mnl_socket *ask;	/* requests */
 	struct mnl_socket *hear;	/* notifications */
 	sd_event_source *source;
+	int icmp[2];		/* IPv4 and IPv6, net_icmp.c */
+	sd_event_source *icmp_source[2];
 };
 
-/* Number 0: choose one. Errors: -errno. */
+/* Number 0: the one it had before, or a new one. Errors: -errno. */
 int net_get(int netns_fd, unsigned int number, struct net **out);
 void net_put(struct net *net);
 struct net *net_by_cookie(uint64_t cookie);

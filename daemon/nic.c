@@ -25,6 +25,9 @@
 
 static struct nic *nics[TOE_MAX_NICS];
 static sd_event_source *tell_source;
+static uint64_t lost;	/* numbers of NICs that a toed before this one had: entries may still name them */
+
+static void nic_event(struct nic *nic, enum nic_event event);
 
 struct nic *nic_get(unsigned int id)
 {
@@ -203,7 +206,7 @@ static unsigned int free_id(void)
 {
 	unsigned int id = 1;
 
-	while (id < TOE_MAX_NICS && nics[id])
+	while (id < TOE_MAX_NICS && (nics[id] || lost >> id & 1))
 		id++;
 	return id;
 }
@@ -354,6 +357,7 @@ static int adopt(struct nic *nic, const struct toe_nic *was, int fd)
 	}
 	nic->adopted = true;
 	nics[nic->id] = nic;
+	nic_event(nic, NIC_EV_ROUTE);	/* whatever changed while nobody looked, and the neighbours in use */
 	log_info("%s: found attached, ifindex %d, namespace %u", nic->name, nic->ifindex, nic->net);
 	return 0;
 }
@@ -375,6 +379,7 @@ static void adopt_id(unsigned int id, const struct toe_nic *was)
 	if (!ret)
 		return;
 	log_warn("NIC %u (ifindex %u) of a toed before this one is gone", id, was->ifindex);
+	lost |= 1ULL << id;
 	nic_xdp_close(nic);
 	netns_unkeep(path);
 	bpf_map_update_elem(engine.nics, &id, &none, BPF_ANY);
@@ -414,6 +419,18 @@ int nic_route(const struct toe_flow *flow, struct nic_path *out)
 
 /* ---- changes ---- */
 
+/* A notification may be older than the attachment: one of a device that has just been made says "no program". */
+static bool still_ours(struct nic *nic)
+{
+	bool ours = false;
+
+	if (nic->pending >> NIC_EV_XDP & 1 && !nic_enter(nic)) {
+		ours = nic_xdp_attached(nic);
+		nic_leave();
+	}
+	return ours;
+}
+
 static int tell(sd_event_source *source, uint64_t usec, void *arg)
 {
 	struct nic *nic, *next;
@@ -423,7 +440,7 @@ static int tell(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	(void)arg;
 	for (nic = nic_next(NULL); nic; nic = next) {
-		uint32_t pending = nic->pending;
+		uint32_t pending = nic->pending & ~(still_ours(nic) ? 1U << NIC_EV_XDP : 0);
 
 		nic->pending = 0;
 		next = nic_next(nic);

@@ -187,6 +187,11 @@ static bool runs_on(const struct nic *nic, uint32_t id)
 	return found;
 }
 
+bool nic_xdp_attached(const struct nic *nic)
+{
+	return nic->xdp_id && attached_id(nic) == nic->xdp_id;
+}
+
 int nic_xdp_adopt(struct nic *nic)
 {
 	char name[32];

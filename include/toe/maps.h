@@ -142,7 +142,9 @@ enum toe_stat {
 	X(ERROR,	"move failed") \
 	X(BUSY,		"a thread stays in a send") \
 	X(HOLE,		"data is missing in the received stream, try again") \
-	X(NO_ROUTE,	"no route to the peer: cannot upload now")
+	X(NO_ROUTE,	"no route to the peer: cannot upload now") \
+	X(PMTU,		"path MTU changed") \
+	X(NO_FILES,	"toed has no free descriptor")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,
