@@ -27,6 +27,7 @@ static struct sockops_bpf *sockops_skel;
 static struct bpf_link *sockops_link;
 static __u64 *stat_values;	/* one per possible CPU */
 static int nr_cpus;
+static bool adopted;
 
 static const struct {
 	const char *name;
@@ -49,6 +50,11 @@ static const struct bpf_object_open_opts open_opts = {
 	.sz = sizeof(open_opts),
 	.pin_root_path = bpffs,
 };
+
+bool engine_adopted(void)
+{
+	return adopted;
+}
 
 const char *engine_bpffs(void)
 {
@@ -278,11 +284,15 @@ int engine_open(const char *dir)
 		{ "toe_cmd", load_cmd }, { "toe_tx", load_tx }, { "toe_sockops", load_sockops },
 	};
 	size_t i;
-	int err = bpffs_open(dir);
+	int fd, err = bpffs_open(dir);
 
 	if (err)
 		return err;
 	snprintf(bpffs, sizeof(bpffs), "%s", dir);
+	fd = engine_pinned("hw_conn_t");
+	adopted = fd >= 0;
+	if (adopted)
+		close(fd);
 	nr_cpus = libbpf_num_possible_cpus();
 	stat_values = calloc(nr_cpus > 0 ? (size_t)nr_cpus : 1, sizeof(*stat_values));
 	if (!stat_values || nr_cpus <= 0)

@@ -25,6 +25,8 @@ extern struct engine engine;
 int engine_open(const char *bpffs);
 /* Detach everything and remove the pins. Only after all connections are uploaded. */
 void engine_unload(void);
+/* The maps were pinned already when engine_open() came: a toed before this one has died. */
+bool engine_adopted(void);
 void engine_close(void);
 
 /* Run one command; cmd is overwritten with the answer. 0 or -errno. */

@@ -215,6 +215,7 @@ static int start(void)
 	size_t i;
 	int err;
 
+	/* With a toed's that died in the maps, nothing is taken down: its connections go on, as after a crash. */
 	for (i = 0; i < NR_PARTS; i++) {
 		unsigned int said = log_errors;
 
@@ -223,7 +224,10 @@ static int start(void)
 			continue;
 		if (log_errors == said)		/* nobody has named the reason yet */
 			log_err("cannot start: %s: %s", parts[i].name, strerror(-err));
-		stop(i);
+		if (!engine_adopted())
+			stop(i);
+		else
+			log_err("connections of the toed before this one stay in hardware; start again to take them over");
 		return err;
 	}
 	return 0;
