@@ -156,7 +156,7 @@ as_owner = $(if $(filter-out 0,$(shell id -u)),,chown -R --from=0 "$$(stat -c %u
 	   setpriv --reuid "$$(stat -c %u .)" --regid "$$(stat -c %g .)" --clear-groups)
 build	= $(as_owner) $(MAKE) --no-print-directory $(if $(filter --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-.PHONY: all bpf helpers benchers tests setup unit test soak impaired fuzz kernels demo bench install uninstall clean help
+.PHONY: all bpf helpers benchers tests setup unit test soak impaired storm rounds fuzz kernels demo bench install uninstall clean help
 setup:						## install missing Debian packages (root)
 	tests/setup
 unit: $(units)					## run the unit tests (no root)
@@ -180,6 +180,14 @@ fuzz:						## the fuzzers for FUZZ_SECONDS, 600, and a million packets (root)
 	FUZZ_PACKETS=1000000 "$(B)/tests/bpf/fuzz"
 kernels:					## boot Debian's kernel in qemu, run some tests there (root)
 	tests/kernels --build "$(B)" $(TESTS)
+storm:						## the storm test for STORM_SECONDS, 600; TOE_SEED (root)
+	tests/setup
+	$(build) all tests
+	STORM_SECONDS=$(or $(STORM_SECONDS),600) TOE_BUILD="$(B)" tests/netns/90-storm.sh
+rounds:						## connect, offload, kill, ROUNDS times, 100000; what leaks? (root)
+	tests/setup
+	$(build) all tests
+	ROUNDS=$(or $(ROUNDS),100000) TOE_BUILD="$(B)" tests/netns/87-rounds.sh
 demo:						## set up, build, show a live move under load (root)
 	tests/setup
 	$(build) all helpers

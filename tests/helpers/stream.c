@@ -12,6 +12,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -361,7 +362,7 @@ static const char usage[] =
 	"  -S SEED      default: the time; printed\n"
 	"  -c BYTES     largest chunk of one call, at most 1M\n"
 	"  -P USEC      now and then pause up to this long\n"
-	"  -r BYTES     a second, at most, on each connection\n"
+	"  -r BYTES     a second, at most, on each connection; SIGUSR1 ends that\n"
 	"  -w MSEC      wait before the first byte\n"
 	"  -e           send FIN as soon as all is sent\n"
 	"  -T SECONDS   give up after so long without progress, default 20\n"
@@ -406,6 +407,13 @@ static void parse_options(int argc, char **argv)
 		opt.seed = mix64(now_ns() ^ getpid());
 }
 
+/* The rest as fast as it goes. */
+static void on_usr1(int sig)
+{
+	(void)sig;
+	opt.rate = 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *ai;
@@ -413,6 +421,7 @@ int main(int argc, char **argv)
 	double secs;
 
 	parse_options(argc, argv);
+	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = on_usr1, .sa_flags = SA_RESTART }, NULL);
 	conns = calloc(opt.nr, sizeof(*conns));
 	printf("stream: %s seed 0x%llx style %s\n", opt.server ? "server" : "client",
 	       (unsigned long long)opt.seed, style_names[opt.style]);

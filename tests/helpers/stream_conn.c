@@ -158,11 +158,11 @@ static void maybe_pause(uint64_t *rnd)
 /* Not before its time, if a rate is given. */
 static void pace(const struct conn *c)
 {
-	uint64_t due, now;
+	uint64_t due, now, rate = opt.rate;	/* a signal may clear it */
 
-	if (!opt.rate)
+	if (!rate)
 		return;
-	due = start_ns + (uint64_t)(c->tx_pos * 1e9 / opt.rate);
+	due = start_ns + (uint64_t)(c->tx_pos * 1e9 / rate);
 	now = now_ns();
 	if (now < due)
 		usleep((due - now) / 1000 < 100000 ? (due - now) / 1000 : 100000);

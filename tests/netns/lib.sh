@@ -41,6 +41,8 @@ fail() {
 	local ns
 	echo "FAIL: $*"
 	for ns in cli srv; do in_ns $ns ss -Htnie >"$LOGS/sockets of $ns" 2>/dev/null; done
+	ctl --json show --all >"$LOGS/connections" 2>/dev/null
+	[ -z "${TOE_KEEP_LOGS:-}" ] || cp -r "$LOGS" "$TOE_KEEP_LOGS"
 	exit 1
 }
 skip() { echo "SKIP: $*"; exit 77; }

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Applications are started, connected, offloaded and killed, again and again, with unread, unsent or no data:
+# entries, ids, slabs, queue pairs, TAPs, maps, descriptors, memory of toed and namespaces are free again.
+# ROUNDS says how many (300; `make rounds`: 100000).
+#
+#   cli echo server -- eth0 ---- veth ---- eth0 [toed] -- srv many short lives (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+rounds=${ROUNDS:-300} warm=60
+topo_veth
+toed_start srv
+spawn echo cli python3 "$HELPERS/echo" server 7100
+eventually 10 logged echo listening || fail "no echo server"
+
+lives() {	# NUMBER
+	local moved
+	in_ns srv "$BIN/rounds" drive "$RUNDIR" "$1" 8 \
+		"$B/toectl" --rundir "$RUNDIR" run --require -- "$BIN/rounds" app "$CLI4" 7100 >"$LOGS/rounds" 2>&1 ||
+		fail "$(tail -2 "$LOGS/rounds")"
+	moved=$(sed -n 's/.* \([0-9]*\) in hardware/\1/p' "$LOGS/rounds")
+	((moved * 100 >= $1 * 98)) || fail "only $moved of $1 were in hardware"
+}
+
+taps() { nsenter --net="$RUNDIR/netns" ip -br link | grep -c '^toe'; }
+conns_left() { ctl --json list | python3 "$HELPERS/jsonget" --list cookie | wc -w; }
+none_left() { [ "$(conns_left)" = 0 ] && [ "$(taps)" = 1 ]; }
+
+# Name and value of all that could leak, one a line; memory in KiB.
+census() {
+	eventually 20 none_left || fail "$(conns_left) connections, $(taps) TAPs are left"
+	sleep 0.5	# deferred frees: RCU, the spare slab
+	echo "descriptors $(find "/proc/$TOED_PID/fd" -mindepth 1 | wc -l)"
+	echo "mappings $(wc -l <"/proc/$TOED_PID/maps")"
+	echo "taps $(taps)"
+	echo "records $(find "$RUNDIR" -name 'app-*' | wc -l)"
+	echo "mounts $(grep -c "$RUNDIR" /proc/mounts)"
+	echo "slabs $(find "/proc/$TOED_PID/fd" -lname '*bpf-map' | wc -l)"
+	echo "entries $(bpftool -j map dump pinned "$BPFFS/hw_conn_t" | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))')"
+	echo "owned $(bpftool -j map dump pinned "$BPFFS/qps" | python3 -c '
+import json, sys
+print(sum(any(int(b, 16) for b in e["value"]) for e in json.load(sys.stdin) if "value" in e))')"
+	echo "private $(awk '/^Private_Dirty/ { print $2 }' "/proc/$TOED_PID/smaps_rollup")"
+}
+
+lives $warm
+census >"$LOGS/before"
+start=$SECONDS
+lives "$rounds"
+say "$rounds rounds in $((SECONDS - start)) s"
+census >"$LOGS/after"
+paste -d ' ' "$LOGS/before" "$LOGS/after" | while read -r what was _ is; do
+	say "$what: $was before, $is after"
+	[ "$what" = private ] && { ((is - was <= 512)) || exit 1; continue; }
+	[ "$is" -le "$was" ] || exit 1
+done || fail "something has leaked"
+toed_alive || fail "toed is gone"
