@@ -28,11 +28,12 @@ static bool nagle_holds(const struct sonode *sn, uint32_t una, uint32_t nxt, boo
 	return !ld(&sn->nodelay) && sn->small_end - una - 1 < nxt - una;
 }
 
-/* Payload bytes of the next segment, 0: nothing may leave now. */
+/* Payload bytes of the next segment, 0: nothing may leave now. *seq: where it begins, which is the snd_nxt that
+ * the length was computed from: the daemon may pump meanwhile, and bytes beyond filled must never leave. */
 static uint32_t next_len(const struct sonode *sn, const struct ring *r, uint32_t filled,
-			 bool more, bool force)
+			 bool more, bool force, uint32_t *seq)
 {
-	uint32_t una = ld_acq(&r->ctl->snd_una), nxt = ld_acq(&r->ctl->snd_nxt);
+	uint32_t una = ld_acq(&r->ctl->snd_una), nxt = *seq = ld_acq(&r->ctl->snd_nxt);
 	uint32_t rest = filled - nxt, len = rest < r->mss ? rest : r->mss;
 	int32_t room = ld(&r->ctl->snd_edge) - nxt;
 
@@ -49,14 +50,14 @@ static uint32_t next_len(const struct sonode *sn, const struct ring *r, uint32_t
 void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 {
 	struct toe_desc desc = { .op = TOE_OP_DATA };
-	uint32_t filled, len;
+	uint32_t filled, len, seq;
 	struct qp *qp;
 
-	if (!pos_load(&r->ctl->tx_filled, &filled) || !next_len(sn, r, filled, more, force))
+	if (!pos_load(&r->ctl->tx_filled, &filled) || !next_len(sn, r, filled, more, force, &seq))
 		return;
 	qp = qp_bind(sn, r);
-	while (qp && (len = next_len(sn, r, filled, more, force))) {
-		desc.seq = ld_acq(&r->ctl->snd_nxt);
+	while (qp && (len = next_len(sn, r, filled, more, force, &seq))) {
+		desc.seq = seq;
 		desc.len = len;
 		desc.flags = desc.seq + len == filled ? TOE_DESC_PSH : 0;
 		qp_write(qp, r, &desc);
