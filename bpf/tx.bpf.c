@@ -114,12 +114,14 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	return hdr_write(ctx, c, t->ctl, &h, NULL);
 }
 
-/* How far snd_nxt may go: window, cwnd, and what the tx ring can hold. */
+/* How far snd_nxt may go: window, cwnd, what the tx ring can hold, and what was written: an application that sends
+ * more would corrupt its own stream, for these bytes are still to come. */
 static __always_inline bool tx_fits(const struct hw_conn *c, const struct tx *t)
 {
 	__u32 end = t->d.seq + t->d.len;
 
-	return seq_leq(end, cc_snd_edge(c)) && end - c->min.snd_una <= ring_size(c->tx);
+	return seq_leq(end, cc_snd_edge(c)) && end - c->min.snd_una <= ring_size(c->tx) &&
+	       seq_leq(end, (__u32)t->ctl->tx_filled);
 }
 
 static __always_inline void tx_probe_data(struct hw_conn *c)

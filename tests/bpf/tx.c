@@ -28,8 +28,10 @@ static int tx_frame(const struct toe_desc *d, unsigned int len, unsigned int qp)
 	return run_prog(env.tx->progs.toe_tx, frame, len, TOE_TAP_IFINDEX + qp, &out);
 }
 
+/* The application has written much more than that. */
 static int tx(const struct toe_desc *d, unsigned int qp)
 {
+	env_ctl()->tx_filled = (__u32)(d->seq + 1000000);
 	return tx_frame(d, hdr_room() + d->len, qp);
 }
 
@@ -203,6 +205,20 @@ static void limits(void **state)
 	sent(send_at(c.min.snd_nxt, 10));
 }
 
+/* What a segment would carry beyond tx_filled is still to be written. */
+static void unwritten(void **state)
+{
+	struct toe_desc d = desc(TOE_OP_DATA, SND0, 100);
+
+	(void)state;
+	env_ctl()->tx_filled = SND0 + 99;
+	assert_int_equal(tx_frame(&d, hdr_room() + d.len, ENV_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_WINDOW), 1);
+	assert_int_equal(env_ctl()->snd_nxt, SND0);
+	env_ctl()->tx_filled = SND0 + 100;
+	sent(tx(&d, ENV_QP));
+}
+
 static void ack_op(void **state)
 {
 	struct toe_desc d = desc(TOE_OP_ACK, 0, 0);
@@ -364,7 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(data), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
-		CASE(malformed), CASE(limits), CASE(ack_op), CASE(probe), CASE(rtx), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
+		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
 		CASE(only_in_hardware), CASE(speed),
 	};
 	int failed;
