@@ -382,10 +382,10 @@ static void make_room(int sock, int get_opt, int force_opt, size_t bytes)
 {
 	int size = 0, lock = 0;
 
-	if (!bytes || get_int(sock, SOL_SOCKET, get_opt, &size) || (size_t)size >= 4 * bytes)
+	if (!bytes || get_int(sock, SOL_SOCKET, get_opt, &size) || (size_t)size >= 2 * bytes)
 		return;
 	get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
-	set_int(sock, SOL_SOCKET, force_opt, (int)(2 * bytes));	/* the kernel doubles it */
+	set_int(sock, SOL_SOCKET, force_opt, (int)bytes);	/* the kernel doubles it */
 	set_int(sock, SOL_SOCKET, SO_BUF_LOCK, lock);
 }
 

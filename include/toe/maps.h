@@ -86,7 +86,7 @@ struct toe_netval {
 	X(TX_RTX,	"segments retransmitted") \
 	X(TX_ACKS,	"acknowledgements sent by the TX engine") \
 	X(TX_PROBES,	"window probes sent") \
-	X(TX_WINDOW,	"segments dropped, no window or cwnd") \
+	X(TX_WINDOW,	"segments dropped, no window or cwnd, or not yet written") \
 	X(TX_STALE,	"segments dropped, not at snd_nxt or old generation") \
 	X(TX_STATE,	"segments dropped, connection not in hardware") \
 	X(TX_FOREIGN,	"frames refused, TAP does not own the connection") \
