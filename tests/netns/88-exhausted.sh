@@ -83,7 +83,7 @@ eventually 10 some_hw 16 || fail "only $(on_path hardware) in hardware"
 ctl --json show --all >"$LOGS/targets"
 full=$(counter RX_HOLD_FULL) held=$(counter RX_HELD)
 kill -STOP "$TOED_PID"
-in_ns cli "$HELPERS/inject" <"$LOGS/targets" || fail "inject"
+in_ns cli "$HELPERS/inject" 250 <"$LOGS/targets" || fail "inject"
 kill -USR1 "${PID[client-epoll]}" "${PID[client-threads]}"	# as fast as the windows let them
 sleep 4
 kill -CONT "$TOED_PID"
