@@ -259,6 +259,7 @@ int app_ring_alloc(struct app *app, unsigned int order, struct toe_ring_ref *out
 {
 	struct app_priv *priv = app->priv;
 	struct slab *s;
+	int err;
 
 	if (order > TOE_MAX_ORDER)
 		return -EINVAL;
@@ -270,6 +271,11 @@ int app_ring_alloc(struct app *app, unsigned int order, struct toe_ring_ref *out
 	s = slab_new();
 	if (!s)
 		return -errno;
+	err = app_record_slab(app, s);
+	if (err) {
+		slab_delete(s);
+		return err;
+	}
 	s->next = priv->slabs;
 	priv->slabs = s;
 	priv->nr_slabs++;

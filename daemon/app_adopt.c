@@ -2,7 +2,9 @@
 /*
  * Applications of a toed that died. Its record in RUNDIR names the process, by number and start time,
  * and the inode of the SONODE table and the id of the eventfd, which the process still has: both are
- * fetched from there. Queue pairs, slabs and rings stand in the pinned maps.
+ * fetched from there. Queue pairs, slabs and rings stand in the pinned maps. The record also names the
+ * application's slabs: the library has them mapped by index, whether or not a ring is in use there at the moment, so
+ * no index may come to mean other memory while the process lives.
  */
 #include <bpf/bpf.h>
 #include <dirent.h>
@@ -87,6 +89,22 @@ void app_record(struct app *app)
 	if (file < 0 || write(file, text, (size_t)len) != len)
 		log_warn("%s: %m", path);
 	app_close_fd(file);
+}
+
+int app_record_slab(const struct app *app, const struct slab *slab)
+{
+	char path[128], text[64];
+	int len, file, err = 0;
+
+	len = snprintf(text, sizeof(text), "slab %u %u\n", slab->index, slab->id);
+	record_path(app->id, path, sizeof(path));
+	file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	if (file < 0 || write(file, text, (size_t)len) != len) {
+		err = errno ? -errno : -EIO;
+		log_warn("%s: %s", path, strerror(-err));
+	}
+	app_close_fd(file);
+	return err;
 }
 
 void app_forget(struct app *app)
@@ -226,6 +244,26 @@ static struct slab *adopt_slab(struct app *app, unsigned int index)
 	return s;
 }
 
+static void adopt_recorded(struct app *app)
+{
+	unsigned int index, id;
+	char path[128], line[128];
+	struct slab *s;
+	FILE *file;
+
+	record_path(app->id, path, sizeof(path));
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "slab %u %u", &index, &id) != 2 || slab_id(index) != id)
+			continue;
+		s = adopt_slab(app, index);
+		if (!s)
+			log_warn("application %u: its ring memory %u is not there", app->id, index);
+	}
+	if (file)
+		fclose(file);
+}
+
 static int adopt_run(struct app *app, struct toe_ring_ref ref)
 {
 	struct slab *s = adopt_slab(app, ref.slab);
@@ -265,10 +303,13 @@ static int adopt_rings(const struct toe_flow *flow, const struct hw_conn *conn, 
 void app_adopt_all(void)
 {
 	struct toe_qp was;
+	struct app *app;
 	__u32 i;
 
 	for (i = 1; i < APP_DAEMON; i++)
 		adopt_app(i);
+	for (app = app_next(NULL); app; app = app_next(app))
+		adopt_recorded(app);
 	for (i = TOE_QP_DAEMON + 1; i < TOE_MAX_QPS; i++)
 		if (!bpf_map_lookup_elem(engine.qps, &i, &was) && was.app)
 			adopt_qp(i, &was);

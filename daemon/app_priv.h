@@ -41,6 +41,7 @@ struct app_qp *app_find_qp(struct app *app, unsigned int qp);	/* 0: a free slot 
 
 /* app_adopt.c: a record of each application in RUNDIR, for the toed after this one */
 void app_record(struct app *app);
+int app_record_slab(const struct app *app, const struct slab *slab);	/* before it is used */
 void app_forget(struct app *app);
 void app_adopt_all(void);
 /* The adopted application of the same process as a newcomer, without a socket yet; NULL: none. */

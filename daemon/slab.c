@@ -30,6 +30,13 @@ int slab_init(void)
 	return 0;
 }
 
+uint32_t slab_id(unsigned int index)
+{
+	__u32 key = index, id;
+
+	return bpf_map_lookup_elem(engine.slabs, &key, &id) ? 0 : id;
+}
+
 void slab_sweep(void)
 {
 	__u32 i;
@@ -100,6 +107,8 @@ static int slab_enter(struct slab *s)
 		return err;
 	}
 	s->index = (uint16_t)index;
+	if (bpf_map_lookup_elem(engine.slabs, &key, &s->id))
+		s->id = 0;
 	return 0;
 }
 
@@ -148,6 +157,7 @@ struct slab *slab_adopt(unsigned int index)
 	if (!s)
 		return NULL;
 	s->index = (uint16_t)index;
+	s->id = id;
 	s->fd = bpf_map_get_fd_by_id(id);
 	if (s->fd < 0 || slab_mmap(s)) {
 		free(s);
@@ -190,7 +200,7 @@ void slab_exit(void)
 
 static uint64_t run_mask(unsigned int chunk, unsigned int order)
 {
-	uint64_t bits = order == 6 ? ~0ULL : (1ULL << (1U << order)) - 1;
+	uint64_t bits = order >= 6 ? ~0ULL : (1ULL << (1U << order)) - 1;
 
 	return bits << (chunk % 64);
 }

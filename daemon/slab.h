@@ -16,6 +16,7 @@
 struct slab {
 	struct slab *next;	/* the owner's list */
 	uint16_t index;		/* in map slabs */
+	uint32_t id;		/* the kernel's, of the BPF map */
 	int fd;
 	char *mem;
 	uint64_t used[TOE_SLAB_CHUNKS / 64];
@@ -28,6 +29,8 @@ void slab_exit(void);
 /* Take over one of them, all chunks free; NULL: there is none. Then say which runs are in use. */
 struct slab *slab_adopt(unsigned int index);
 int slab_claim(struct slab *slab, unsigned int chunk, unsigned int order);
+/* Of which map that entry is; 0: none. */
+uint32_t slab_id(unsigned int index);
 /* Remove those that nobody took over. */
 void slab_sweep(void);
 
