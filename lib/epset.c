@@ -111,16 +111,26 @@ static int kernel_mod(struct member *m, uint32_t events)
 	return rc;
 }
 
+/* A toed that does not know this process: the TAPs that the instance held are no more. */
+static void unbind(struct epset *set)
+{
+	struct member *m;
+
+	set->daemon_fresh = daemon_fresh();
+	st(&set->qps, 0);
+	LIST_FOREACH(m, &set->members, in_set)
+		if (m->on_hw)
+			m->word = TOE_PATH_NONE;
+}
+
+/* One that knows it left all as it was: members whose word has not changed are not bound again. */
 static void activate(struct epset *set)
 {
 	if (set->active && set->daemon_gen == daemon_gen())
 		return;
 	set->daemon_gen = daemon_gen();
-	if (set->daemon_fresh != daemon_fresh()) {
-		set->daemon_fresh = daemon_fresh();
-		st(&set->qps, 0);
-	}
-	set->qps = 0;
+	if (set->daemon_fresh != daemon_fresh())
+		unbind(set);
 	wait_add_daemon(set->slot->fd);
 	st_sc(&set->active, 1);
 	st(&set->rescan, 1);
