@@ -111,7 +111,9 @@ int bench_rx_steps(struct xdp_md *ctx)
 	count(RX_SEGS);
 	STEP(7);
 	ts_update(c, &s);
-	rx_ack(c, &s, &r);
+	if (c->min.opts & TOE_OPT_ECN)
+		rx_ecn(c, &s, &r);
+	rx_ack(ctx, c, &s, &r);
 	STEP(8);
 	rx_data(ctx, c, &s, &r);
 	STEP(9);
