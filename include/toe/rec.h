@@ -194,7 +194,7 @@ TOE_PURE void rec_una(struct hw_conn *c, struct hw_rec *r, const struct rec_ack 
 	__u8 state = c->ca_state;
 
 	c->dupacks = 0;
-	if (state == TOE_CA_OPEN && !rec_sack(c))
+	if ((state == TOE_CA_OPEN || state == TOE_CA_CWR) && !rec_sack(c))
 		c->sacked = 0;
 	if (state == TOE_CA_RECOVERY || state == TOE_CA_LOSS) {
 		if (rec_eifel(r, a))

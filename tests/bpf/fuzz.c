@@ -11,7 +11,7 @@
 static uint64_t rnd;
 static struct inv_state was, is;
 static __u8 old_ring[ENV_RING];
-static unsigned int nr_uploads, nr_answers, nr_taken;
+static unsigned int nr_uploads, nr_answers, nr_taken, nr_ooo;
 
 static __u32 below(__u32 n)
 {
@@ -144,6 +144,7 @@ static void one_rx(unsigned int nr)
 		judge(inv_out(&is, out.data, out.len, 1), nr);
 		nr_answers++;
 	}
+	nr_ooo += is.c.nr_ooo > was.c.nr_ooo;
 	nr_taken += is.c.min.rcv_nxt != was.c.min.rcv_nxt;
 	memcpy(old_ring, now, ENV_RING);
 }
@@ -210,7 +211,7 @@ static void packets(void **state)
 	assert_true(nr_taken > nr / 50);	/* the packets come as far as the ring */
 	assert_true(nr_answers > nr / 50);
 	assert_true(nr_uploads > nr / 10000);
-	assert_true(COUNTED(RX_OOO) > 0);
+	assert_true(nr_ooo > nr / 1000);
 }
 
 int main(void)

@@ -530,6 +530,26 @@ static void ecn_echo(void **state)
 	assert_int_equal(c.min.cwnd, 7 * MSS * 7 / 10);
 }
 
+/* What duplicates tell of ends with the bytes that they tell of, also while cwnd is reduced for an ECN echo. */
+static void dup_in_cwr(void **state)
+{
+	struct rec_ack ece = { .acked = MSS, .now_us = 500, .rtt_us = ~0U, .ece = 1 };
+	struct rec_ack dup = { .now_us = 600, .rtt_us = ~0U, .dup = 1 };
+	struct hw_conn c = flight(10);
+
+	(void)state;
+	c.min.opts = TOE_OPT_ECN;
+	c.min.snd_una += MSS;
+	rec_begin(&c, &sim.r, &ece);
+	rec_acked(&c, &sim.r, &ece);
+	rec_begin(&c, &sim.r, &dup);
+	rec_acked(&c, &sim.r, &dup);
+	assert_int_equal(c.ca_state, TOE_CA_CWR);
+	assert_int_equal(c.sacked, MSS);
+	hear(&c, c.min.snd_nxt, 0, 0, 700, 0);
+	assert_int_equal(c.sacked, 0);
+}
+
 static void too_many_holes(void **state)
 {
 	struct hw_conn c = flight(200);
@@ -551,7 +571,8 @@ int main(void)
 		cmocka_unit_test(loss_and_reordering), cmocka_unit_test(lost_retransmission),
 		cmocka_unit_test(dupthresh), cmocka_unit_test(reo_timer), cmocka_unit_test(undo_by_timestamp),
 		cmocka_unit_test(undo_by_dsack), cmocka_unit_test(undo_of_timeout), cmocka_unit_test(timeout),
-		cmocka_unit_test(tail_loss_probe), cmocka_unit_test(ecn_echo), cmocka_unit_test(too_many_holes),
+		cmocka_unit_test(tail_loss_probe), cmocka_unit_test(ecn_echo), cmocka_unit_test(dup_in_cwr),
+		cmocka_unit_test(too_many_holes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
