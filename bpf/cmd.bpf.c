@@ -66,6 +66,7 @@ static __always_inline void cmd_start(struct hw_conn *c)
 	if (!r)
 		return;
 	__builtin_memset(r, 0, sizeof(*r));
+	c->nr_ooo = 0;
 	c->sacked = 0;
 	c->last_tx_ms = c->challenge_ms = bpf_ktime_get_ns() / 1000000;
 	c->rec = 0;
