@@ -109,7 +109,7 @@ static __always_inline int rx_state(struct xdp_md *ctx, struct hw_conn *c, struc
 	bool hw = c->state == TOE_HW;
 
 	if (toe_replay) {
-		hw = c->state == TOE_HOLD && (c->next & TOE_NEXT_STATE) == TOE_HW;
+		hw |= c->state == TOE_HOLD && (c->next & TOE_NEXT_STATE) == TOE_HW;
 		count(RX_REPLAYED);
 	}
 	if (hw)

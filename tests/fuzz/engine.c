@@ -105,7 +105,8 @@ static void snapshot(struct inv_state *s, uint8_t *ring)
 #endif
 	s->rx_read = (uint32_t)ctl()->rx_read;
 	s->partial_ok = toe_nic_flags & TOE_NIC_PARTIAL_OK;
-	s->live = toe_replay ? s->c.state == TOE_HOLD && (s->c.next & TOE_NEXT_STATE) == TOE_HW : s->c.state == TOE_HW;
+	s->live = s->c.state == TOE_HW ||
+		  (toe_replay && s->c.state == TOE_HOLD && (s->c.next & TOE_NEXT_STATE) == TOE_HW);
 	for (unsigned int i = 0; i < 1U << s->c.rx.order; i++)
 		memcpy(ring + i * TOE_CHUNK_DATA, shim.chunk[CHUNK_RX + i], TOE_CHUNK_DATA);
 }
@@ -427,8 +428,7 @@ static void replay(void)
 
 		memmove(shim.held, shim.held + 1, --shim.nr_held * sizeof(h));
 		toe_replay = 1;
-		if (conn()->state == TOE_HOLD)
-			from_wire(h->frame, h->len);
+		from_wire(h->frame, h->len);
 		toe_replay = 0;
 		free(h);
 	}
