@@ -34,7 +34,8 @@ static __always_inline __u32 hdr_len(const struct hw_conn *c)
 
 /*
  * SACK blocks that an acknowledgement carries now: a D-SACK (RFC 2883 section 4), then out-of-order
- * data, the most recent first (RFC 2018 section 4). The D-SACK is told once. Global: most segments have none.
+ * data, the most recent first (RFC 2018 section 4). The D-SACK is told once, and not at all if it could not be told
+ * before newer data came: the second block has to hold it. Global: most segments have none.
  */
 __noinline int hdr_sack(struct hw_conn *c, struct hdr_sack *sack)
 {
@@ -49,7 +50,9 @@ __noinline int hdr_sack(struct hw_conn *c, struct hdr_sack *sack)
 	most = c->min.opts & TOE_OPT_TS ? 3 : 4;
 	if (c->rec & TOE_REC_DSACK) {
 		c->rec &= ~TOE_REC_DSACK;
-		sack->b[n++] = r->dsack;
+		if (seq_leq(r->dsack.end, c->min.rcv_nxt) ||
+		    ival_holds(&r->ooo[0], r->dsack.start, r->dsack.end))
+			sack->b[n++] = r->dsack;
 	}
 	for (int i = 0; i < TOE_NR_OOO && n < most; i++) {
 		struct toe_ival iv = r->ooo[i];

@@ -106,6 +106,59 @@ static void replay_never_sends(void **state)
 	assert_int_equal(conn()->min.rcv_nxt, RCV0);
 }
 
+/* A frame of the hold ring that comes late meets the engines' own entry, not a shadow. */
+static void replay_into_hw(void **state)
+{
+	struct seg s = plain(RCV0, 100);
+	struct frame *fr;
+
+	(void)state;
+	make_hw(test_conn());
+	fr = build(&s);
+	assert_int_equal(replay(fr->data, fr->len), XDP_DROP);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 100);
+	assert_int_equal(conn()->sacked, 0);
+	s = plain(RCV0 + 100, 0);
+	s.flags = FIN | ACK;
+	fr = build(&s);
+	assert_int_equal(replay(fr->data, fr->len), XDP_PASS);
+	assert_int_equal(conn()->state, TOE_HW);
+	assert_int_equal(conn()->sacked, 0);
+}
+
+static void replay_seg(__u32 seq)
+{
+	struct seg s = plain(seq, 100);
+	struct frame *fr = build(&s);
+
+	assert_int_equal(replay(fr->data, fr->len), XDP_DROP);
+}
+
+/* RFC 2883 4: a D-SACK above the acknowledgement stands before the block that holds it, or nowhere. */
+static void late_dsack(void **state)
+{
+	struct seg s = plain(RCV0 + 3000, 100), a;
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	make_shadow(&c);
+	hold(TOE_HW);
+	c.nr_ooo = 2;				/* of an earlier stay: there is nothing of it */
+	assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
+	assert_int_equal(conn()->nr_ooo, 0);
+	replay_seg(RCV0 + 1000);
+	replay_seg(RCV0 + 1000);
+	replay_seg(RCV0 + 2000);
+	assert_true(conn()->rec & TOE_REC_DSACK);
+	c.nr_held = 0;
+	assert_int_equal(env_op(&flow, TOE_CMD_FINISH, 0, &c), 0);
+	assert_int_equal(rx(&s), XDP_TX);
+	a = dissect(&out);
+	assert_int_equal(a.nr_sack, 3);
+	for (__u32 i = 0; i < 3; i++)
+		assert_int_equal(a.sack[i][0], RCV0 + 3000 - 1000 * i);
+}
+
 /* What came over veth unsummed is whole when it goes to the kernel, and taken as it is by the engine. */
 static void partial_checksum(void **state)
 {
@@ -300,7 +353,7 @@ static int start(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(partial_checksum),
+		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw), CASE(late_dsack), CASE(partial_checksum),
 		CASE(strange_segments), CASE(challenges),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
