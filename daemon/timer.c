@@ -157,7 +157,8 @@ static void send_tlp(struct conn *c, const struct min_tcp *min, uint32_t edge)
 	    !send_bytes(c, min, TOE_OP_DATA, TOE_DESC_TLP, min->snd_nxt, len))
 		return;
 	len = flight < min->snd_mss ? flight : min->snd_mss;
-	if (len)
+	/* not beyond a window that was taken back, as Linux's tcp_retransmit_skb() */
+	if (len && flight <= min->snd_wnd)
 		send_bytes(c, min, TOE_OP_RTX, TOE_DESC_TLP, min->snd_nxt - len, len);
 }
 
