@@ -84,6 +84,29 @@ static __always_inline bool ack_acceptable(const struct hw_conn *c, const struct
 	       seq_geq(s->ack, c->min.snd_una - c->min.snd_max_wnd);
 }
 
+/* RFC 2883 section 4: [seq, end) came twice. */
+__noinline int text_dsack(struct hw_conn *c, __u32 seq, __u32 end)
+{
+	struct hw_rec *r;
+
+	if (!c || !(c->min.opts & TOE_OPT_SACK))
+		return 0;
+	r = rec_of(c);
+	if (!r)
+		return 0;
+	r->dsack.start = seq;
+	r->dsack.end = end;
+	c->rec |= TOE_REC_DSACK;
+	return 0;
+}
+
+/* What came wholly before the window: as Linux's tcp_send_dupack(). */
+static __always_inline void check_dup(struct hw_conn *c, const struct seg *s)
+{
+	if (s->len && seq_before(s->seq, c->min.rcv_nxt))
+		text_dsack(c, s->seq, seq_min(s->seq + s->len, c->min.rcv_nxt));
+}
+
 static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct seg *s,
 						const struct rx *r)
 {
@@ -97,6 +120,7 @@ static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct 
 	}
 	if (!seg_in_window(c, s) || (s->flags & TCP_SYN)) {
 		count(RX_OUT_OF_WINDOW);
+		check_dup(c, s);
 		return challenge(c, s, r->now_ms);
 	}
 	if (!(s->flags & TCP_ACK)) {

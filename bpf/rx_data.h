@@ -42,31 +42,19 @@ static __always_inline void text_ack_policy(struct hw_conn *c, __u32 len, struct
 __noinline int text_take(struct hw_conn *c, __u32 nxt)
 {
 	struct hw_rec *r;
+	__u32 from;
 
 	if (!c)
 		return 0;
+	from = c->min.rcv_nxt;
 	c->min.rcv_nxt = nxt;
 	r = rec_of(c);
 	if (!r)
 		return 0;
+	if ((c->min.opts & TOE_OPT_SACK) && ival_common(r->ooo, from, nxt, &r->dsack))
+		c->rec |= TOE_REC_DSACK;
 	c->min.rcv_nxt = ival_take(r->ooo, nxt);
 	c->nr_ooo = ival_count(r->ooo);
-	return 0;
-}
-
-/* RFC 2883 section 4: [seq, end) came twice. */
-__noinline int text_dsack(struct hw_conn *c, __u32 seq, __u32 end)
-{
-	struct hw_rec *r;
-
-	if (!c || !(c->min.opts & TOE_OPT_SACK))
-		return 0;
-	r = rec_of(c);
-	if (!r)
-		return 0;
-	r->dsack.start = seq;
-	r->dsack.end = end;
-	c->rec |= TOE_REC_DSACK;
 	return 0;
 }
 
@@ -81,11 +69,8 @@ __noinline int text_keep(struct hw_conn *c, __u32 seq, __u32 end)
 	r = rec_of(c);
 	if (!r)
 		return -1;
-	if ((c->min.opts & TOE_OPT_SACK) && ival_find(r->ooo, seq, end)) {
-		r->dsack.start = seq;
-		r->dsack.end = end;
+	if ((c->min.opts & TOE_OPT_SACK) && ival_common(r->ooo, seq, end, &r->dsack))
 		c->rec |= TOE_REC_DSACK;
-	}
 	err = ival_add(r->ooo, seq, end);
 	c->nr_ooo = ival_count(r->ooo);
 	return err;

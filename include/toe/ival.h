@@ -77,13 +77,23 @@ TOE_PURE __u32 ival_take(struct toe_ival set[TOE_NR_OOO], __u32 nxt)
 	return nxt;
 }
 
-/* The one that holds seq, or NULL. */
-TOE_PURE const struct toe_ival *ival_find(const struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e)
+/* The first run of bytes of [s, e) that the set has already. 0: it has none. */
+TOE_PURE int ival_common(const struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e, struct toe_ival *common)
 {
-	for (int i = 0; i < TOE_NR_OOO; i++)
-		if (ival_holds(&set[i], s, e))
-			return &set[i];
-	return 0;
+	int found = 0;
+
+	for (int i = 0; i < TOE_NR_OOO; i++) {
+		const struct toe_ival *iv = &set[i];
+
+		if (!ival_meets(iv, s, e) || iv->start == e || iv->end == s)
+			continue;
+		if (found && seq_geq(iv->start, common->start))
+			continue;
+		common->start = seq_max(iv->start, s);
+		common->end = seq_min(iv->end, e);
+		found = 1;
+	}
+	return found;
 }
 
 TOE_PURE __u8 ival_count(const struct toe_ival set[TOE_NR_OOO])

@@ -63,8 +63,11 @@ static void check_sack(const struct seg *a, __u32 newest)
 	assert_true(a->nr_sack >= (runs < 3 ? runs : 3));
 	if (newest > first && newest < PIECES)
 		assert_true(a->nr_sack && (seen[newest]));
-	if (newest > first && newest < PIECES && a->nr_sack && seq_after(a->sack[0][1], a->ack))
-		assert_true(seq_leq(a->sack[0][0], RCV0 + newest * LEN) && seq_after(a->sack[0][1], RCV0 + newest * LEN));
+	if (newest > first && newest < PIECES) {
+		const __u32 *b = a->sack[is_dsack(a)];
+
+		assert_true(seq_leq(b[0], RCV0 + newest * LEN) && seq_after(b[1], RCV0 + newest * LEN));
+	}
 }
 
 static bool all(const bool *set, __u32 from, __u32 to)

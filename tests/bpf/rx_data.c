@@ -216,6 +216,18 @@ static void d_sack(void **state)
 	expect_sack(a, 0, RCV0 + 1200, RCV0 + 1500);
 	expect_sack(a, 1, RCV0 + 1000, RCV0 + 2000);
 	expect_sack(a, 2, RCV0 + 3000, RCV0 + 3100);
+	s = plain(RCV0 + 900, 200);			/* above it, in part */
+	a = expect_ack(rx(&s));
+	expect_sack(a, 0, RCV0 + 1000, RCV0 + 1100);
+	expect_sack(a, 1, RCV0 + 900, RCV0 + 2000);
+	s = plain(RCV0 + 600, 500);			/* fills the gap, and more */
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.ack, RCV0 + 2000);
+	expect_sack(a, 0, RCV0 + 900, RCV0 + 1100);
+	s = plain(RCV0 + 100, 300);			/* wholly before the window, as an old retransmission is */
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.nr_sack, 2);
+	expect_sack(a, 0, RCV0 + 100, RCV0 + 400);
 }
 
 /* RFC 3168 6.1.3: CE is echoed until CWR comes. */

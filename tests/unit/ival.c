@@ -38,7 +38,18 @@ static void check(const struct toe_ival *set, const struct model *m, uint32_t ba
 static void add(struct toe_ival *set, struct model *m, uint32_t base, uint32_t s, uint32_t e)
 {
 	struct model next = *m;
+	struct toe_ival common;
+	uint32_t from = s, to;
 
+	while (from < e && !m->has[from])
+		from++;
+	for (to = from; to < e && m->has[to];)
+		to++;
+	assert_int_equal(ival_common(set, base + s, base + e, &common), from < e);
+	if (from < e) {
+		assert_int_equal(common.start, base + from);
+		assert_int_equal(common.end, base + to);
+	}
 	memset(next.has + s, true, e - s);
 	if (ival_add(set, base + s, base + e)) {
 		assert_int_equal(ival_count(set), TOE_NR_OOO);

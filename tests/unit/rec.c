@@ -88,7 +88,9 @@ static void receive(struct sim *s, const struct pkt *d)
 {
 	struct pkt *a = post(s, RTT / 2);
 	uint32_t end = d->seq + d->len;
-	bool dup = seq_leq(end, s->rcv_nxt) || ival_find(s->ooo, d->seq, end);
+	struct toe_ival old = { 0 };
+	bool dup = seq_leq(end, s->rcv_nxt) ||
+		   (ival_common(s->ooo, d->seq, end, &old) && old.start == d->seq && old.end == end);
 
 	if (seq_leq(d->seq, s->rcv_nxt))
 		s->ts_recent = d->tsval;
