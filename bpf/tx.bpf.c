@@ -114,14 +114,15 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	return hdr_write(ctx, c, t->ctl, &h, NULL);
 }
 
-/* How far snd_nxt may go: window, cwnd, what the tx ring can hold, and what was written: an application that sends
- * more would corrupt its own stream, for these bytes are still to come. */
+/* How far snd_nxt may go: window, cwnd (RFC 8985 section 7.3: but for a probe), what the tx ring can hold, and what was
+ * written: an application that sends more would corrupt its own stream, for these bytes are still to come. */
 static __always_inline bool tx_fits(const struct hw_conn *c, const struct tx *t)
 {
+	bool probe = t->priv && (t->d.flags & TOE_DESC_TLP);
 	__u32 end = t->d.seq + t->d.len;
 
-	return seq_leq(end, cc_snd_edge(c)) && end - c->min.snd_una <= ring_size(c->tx) &&
-	       seq_leq(end, (__u32)t->ctl->tx_filled);
+	return seq_leq(end, probe ? c->min.snd_una + c->min.snd_wnd : cc_snd_edge(c)) &&
+	       end - c->min.snd_una <= ring_size(c->tx) && seq_leq(end, (__u32)t->ctl->tx_filled);
 }
 
 static __always_inline void tx_probe_data(struct hw_conn *c)

@@ -28,7 +28,7 @@
 #define PTO_MIN_NS	(20 * MS)	/* of a tail loss probe: a peer on this host that waits for its processor */
 #define WC_DELACK_NS	(200 * MS)	/* RFC 8985 WCDelAckT */
 #define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
-#define CORK_NS		(200 * MS)	/* Linux's limit for corked and Nagle-held bytes */
+#define CORK_NS		(200 * MS)	/* Linux's limit for corked bytes */
 #define KEEP_SCAN_NS	(250 * MS)
 #define KEEP_LOOK	4U
 #define GROW_NS		(25 * MS)
@@ -59,7 +59,7 @@ void conn_send_ack(struct conn *c, const struct min_tcp *min)
 static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op, uint16_t flags, uint32_t seq,
 		      uint32_t len)
 {
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .flags = TOE_DESC_PSH | flags,
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (uint16_t)op, .flags = flags,
 			      .hw_connid = c->hw_connid, .gen = c->gen, .seq = seq, .len = (uint16_t)len };
 	struct iovec iov[RINGS_IOV] = { 0 };
 	uint8_t buf[TOE_MAX_PAYLOAD];
@@ -73,6 +73,12 @@ static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op,
 	}
 	d.csum = frame_fold(frame_sum(0, buf, len));
 	return qp_send(&d, hdr_len(c, min), buf, len, NULL, 0);
+}
+
+/* PSH where the application's data ends for now. */
+static uint16_t psh(uint32_t end, uint32_t filled)
+{
+	return end == filled ? TOE_DESC_PSH : 0;
 }
 
 static int read_entry(struct conn *c, struct toe_cmd *cmd)
@@ -100,7 +106,7 @@ static void send_lost(struct conn *c, struct toe_cmd *cmd)
 		for (unsigned int i = 0; i < cmd->nr_rtx && i < TOE_CMD_RTX; i++) {
 			uint32_t seq = cmd->rtx[i].start;
 
-			send_bytes(c, &cmd->conn.min, TOE_OP_RTX, 0, seq, cmd->rtx[i].end - seq);
+			send_bytes(c, &cmd->conn.min, TOE_OP_RTX, TOE_DESC_PSH, seq, cmd->rtx[i].end - seq);
 			if (seq == cmd->conn.min.snd_una)
 				c->rtx_at = loop_clock_ns();
 		}
@@ -143,8 +149,8 @@ static uint64_t pto_ns(const struct conn *c, const struct min_tcp *min)
 	return pto < rto ? pto : rto;
 }
 
-/* RFC 8985 section 7.3: new data if there is any that may leave, else the last segment again. */
-static void send_tlp(struct conn *c, const struct min_tcp *min, uint32_t edge)
+/* RFC 8985 section 7.3: new data if there is any and the peer's window takes it, else the last segment again. */
+static void send_tlp(struct conn *c, const struct min_tcp *min)
 {
 	uint32_t filled = rings_tx_filled(c, min->snd_una, min->snd_nxt), len = filled - min->snd_nxt;
 	uint32_t flight = min->snd_nxt - min->snd_una;
@@ -153,13 +159,13 @@ static void send_tlp(struct conn *c, const struct min_tcp *min, uint32_t edge)
 	c->rtx_at = loop_clock_ns();
 	if (len > min->snd_mss)
 		len = min->snd_mss;
-	if (len && (int32_t)(edge - min->snd_nxt - len) >= 0 &&
-	    !send_bytes(c, min, TOE_OP_DATA, TOE_DESC_TLP, min->snd_nxt, len))
+	if (len && flight + len <= min->snd_wnd &&
+	    !send_bytes(c, min, TOE_OP_DATA, TOE_DESC_TLP | psh(min->snd_nxt + len, filled), min->snd_nxt, len))
 		return;
 	len = flight < min->snd_mss ? flight : min->snd_mss;
 	/* not beyond a window that was taken back, as Linux's tcp_retransmit_skb() */
 	if (len && flight <= min->snd_wnd)
-		send_bytes(c, min, TOE_OP_RTX, TOE_DESC_TLP, min->snd_nxt - len, len);
+		send_bytes(c, min, TOE_OP_RTX, TOE_DESC_TLP | TOE_DESC_PSH, min->snd_nxt - len, len);
 }
 
 static bool may_probe(const struct conn *c, const struct hw_conn *e)
@@ -169,7 +175,7 @@ static bool may_probe(const struct conn *c, const struct hw_conn *e)
 }
 
 /* Bytes are in flight since `from`, when snd_una last moved or something was sent again. False: given up. */
-static bool in_flight(struct conn *c, const struct hw_clock *k, uint64_t from, uint64_t now)
+static bool in_flight(struct conn *c, uint64_t from, uint64_t now)
 {
 	bool probe = !c->tlp_done && now - from >= c->pto_ns && now - from >= PTO_MIN_NS;
 	struct toe_cmd cmd;
@@ -179,7 +185,7 @@ static bool in_flight(struct conn *c, const struct hw_clock *k, uint64_t from, u
 	if (may_probe(c, &cmd.conn)) {
 		c->pto_ns = pto_ns(c, &cmd.conn.min);
 		if (now - from >= c->pto_ns && now - from >= PTO_MIN_NS)
-			send_tlp(c, &cmd.conn.min, k->snd_edge);
+			send_tlp(c, &cmd.conn.min);
 		return true;
 	}
 	c->tlp_done = true;	/* nothing to ask again before snd_una moves */
@@ -194,9 +200,15 @@ static void pump(struct conn *c, const struct min_tcp *min, uint32_t edge, uint3
 	for (unsigned int n = 0; n < TOE_MAX_BURST && (int32_t)(filled - seq) > 0; n++) {	/* filled may be older than min */
 		uint32_t len = filled - seq < min->snd_mss ? filled - seq : min->snd_mss;
 
-		if ((int32_t)(seq + len - edge) > 0 || (len < min->snd_mss && !partial))
+		if ((int32_t)(seq + len - edge) > 0) {
+			/* RFC 9293 3.8.6.2.1: a smaller window is used only when nothing is in flight */
+			if (seq != min->snd_una || !partial)
+				break;
+			len = edge - seq;
+		}
+		if (len < min->snd_mss && !partial)
 			break;
-		if (send_bytes(c, min, TOE_OP_DATA, 0, seq, len))
+		if (send_bytes(c, min, TOE_OP_DATA, psh(seq + len, filled), seq, len))
 			break;
 		seq += len;
 	}
@@ -249,7 +261,8 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 		return true;
 	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
 		return persist(c, k, min, now);
-	pump(c, min, k->snd_edge, filled, idle >= CORK_NS || (k->snd_una == k->snd_nxt && !corked(c)));
+	/* Nagle: not while anything is in flight. Corked bytes wait for Linux's 200 ms. */
+	pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt && (idle >= CORK_NS || !corked(c)));
 	return true;
 }
 
@@ -314,7 +327,7 @@ static bool service(struct conn *c, uint64_t now)
 		if (c->stuck_us && !c->rtx_at)
 			from = now - 1000ULL * (uint32_t)((uint32_t)(now / 1000) - c->stuck_us);
 		pending = true;
-		if (!in_flight(c, k, from, now))
+		if (!in_flight(c, from, now))
 			goto give_up;
 	}
 	if (!grow(c, k, now))
@@ -335,6 +348,17 @@ static bool service(struct conn *c, uint64_t now)
 give_up:
 	conn_upload(c->cookie, TOE_WHY_TIMEOUT);
 	return false;
+}
+
+/* ---- what no frame tells of ---- */
+
+/* An application that writes into a window that is closed already calls nobody: the persist timer is to run. */
+static void look_unsent(const struct conn *c)
+{
+	const struct hw_clock *k = &engine.clock[c->hw_connid];
+
+	if (rings_tx_filled(c, k->snd_una, k->snd_nxt) != k->snd_nxt)
+		watch[c->hw_connid / 64] |= 1ULL << (c->hw_connid & 63);
 }
 
 /* ---- keepalive: RFC 9293 3.8.4, as Linux's tcp_keepalive_timer() ---- */
@@ -398,6 +422,8 @@ static void keep_scan(uint64_t now)
 	turn++;
 	for (c = conn_next(NULL); c; c = then) {
 		then = conn_next(c);
+		if (c->has_rings)
+			look_unsent(c);
 		if ((turn + c->hw_connid) % KEEP_LOOK == 0)
 			keep_look_up(c);
 		if (c->keep_idle)

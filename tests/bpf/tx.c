@@ -273,6 +273,27 @@ static void rtx(void **state)
 	sent(tx(&d, TOE_QP_DAEMON));
 }
 
+/* RFC 8985 section 7.3: a probe may go beyond cwnd, not beyond the window; the application may not say that it is one. */
+static void tlp_beyond_cwnd(void **state)
+{
+	struct toe_desc d = desc(TOE_OP_DATA, SND0 + MSS, MSS);
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.min.cwnd = MSS;
+	c.min.snd_wnd = 2 * MSS;
+	make_hw(c);
+	sent(send_at(SND0, MSS));
+	d.flags = TOE_DESC_TLP;
+	assert_int_equal(tx(&d, ENV_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_WINDOW), 1);
+	sent(tx(&d, TOE_QP_DAEMON));
+	assert_int_equal(conn()->rec, TOE_REC_TLP);
+	d.seq += MSS;
+	assert_int_equal(tx(&d, TOE_QP_DAEMON), XDP_DROP);
+	assert_int_equal(COUNTED(TX_WINDOW), 2);
+}
+
 /* RFC 3168 6.1: new data is ECN-capable, carries CWR once; every segment echoes. */
 static void ecn(void **state)
 {
@@ -380,7 +401,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(data), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
-		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
+		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
 		CASE(only_in_hardware), CASE(speed),
 	};
 	int failed;
