@@ -19,6 +19,7 @@
 #define TCP_REPAIR_OFF_NO_WP -1
 #endif
 #define TCP_STATE_ESTABLISHED 1
+#define MSS_DEFAULT 536
 
 enum { NO_QUEUE, RECV_QUEUE, SEND_QUEUE };
 enum { OPT_MSS = 2, OPT_WSCALE = 3, OPT_SACK = 4, OPT_TIMESTAMP = 8 };	/* option kinds */
@@ -53,6 +54,8 @@ int ksock_eligible(int sock, enum toe_why *why)
 	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) ||
 	    info.tcpi_state != TCP_STATE_ESTABLISHED)
 		return refuse(why, TOE_WHY_NOT_ESTAB);
+	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
+		return refuse(why, TOE_WHY_MTU);
 	len = sizeof(ulp);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
 		return refuse(why, TOE_WHY_ULP);
@@ -425,10 +428,18 @@ static int restore_queue(int sock, int queue, const struct iovec *iov, int nr)
 	return err;
 }
 
+/* What the peer takes. An unknown one takes 536 (RFC 9293 3.7.1), and the path's MTU is the kernel's matter. */
+static int mss_clamp_of(const struct min_tcp *min)
+{
+	int ts = min->opts & TOE_OPT_TS ? 12 : 0;
+
+	return (min->snd_mss < KSOCK_LEAST_MSS ? MSS_DEFAULT - ts : min->snd_mss) + ts;
+}
+
 int ksock_unpark(int sock, const struct ksock_image *im)
 {
 	const struct min_tcp *min = &im->min;
-	int mss_clamp = min->snd_mss + (min->opts & TOE_OPT_TS ? 12 : 0);
+	int mss_clamp = mss_clamp_of(min);
 	struct names names;
 	int err = names_of(sock, &min->flow, im->scope, &names), soerr;
 

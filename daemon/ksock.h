@@ -23,6 +23,9 @@ struct ksock_seqs {		/* of a deaf socket in repair mode */
 	uint32_t copied_seq;
 };
 
+/* A socket without a route for a while says 36 until it sends again, and TCP_MAXSEG takes 88 at least. */
+#define KSOCK_LEAST_MSS		88
+
 /* 0, or -EOPNOTSUPP with the reason. */
 int ksock_eligible(int sock, enum toe_why *why);
 

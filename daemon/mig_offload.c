@@ -297,13 +297,14 @@ static int park(struct move *m)
 		return -EIO;
 	}
 	m->parked = true;
+	m->why = min->snd_mss < KSOCK_LEAST_MSS ? TOE_WHY_MTU : TOE_WHY_WINDOW;
 	m->snd_nxt = really_sent(m, &now);
 	if (m->snd_nxt - min->snd_una > min->snd_nxt - min->snd_una)
 		m->snd_nxt = min->snd_nxt;
-	if (min->rcv_adv - min->copied_seq <= rings_size(m->c->rx))
-		return 0;
-	m->why = TOE_WHY_WINDOW;	/* the delayed-ACK timer has run meanwhile */
-	return -EAGAIN;
+	if (m->why == TOE_WHY_MTU || min->rcv_adv - min->copied_seq > rings_size(m->c->rx))
+		return -EAGAIN;		/* the delayed-ACK timer has run meanwhile, or the route has gone */
+	m->why = TOE_WHY_ERROR;
+	return 0;
 }
 
 /* The counts of bytes go with the connection. Of an entry in HOLD nobody else writes the clock. */
