@@ -3,8 +3,8 @@
 # The storm: some 200 connections of different programs over a link that loses, repeats and reorders, while
 # connections move back and forth at random, one, some or all, and toed is killed with SIGKILL and started
 # again at random. Then calm, and every stream ends intact.
-# TOE_SEED sets the seed, STORM_SECONDS how long (20; `make storm`: 600), STORM_KILLS: yes,
-# no (leaves toed alone) or idle (kills it only while no move is asked for).
+# TOE_SEED sets the seed, STORM_SECONDS how long (20; `make storm`: 600), STORM_KILLS: yes (also in the middle of
+# moves), no (leaves toed alone) or idle (kills it only while no move is asked for).
 #
 #   cli stream, kvcheck, echo clients -- eth0 ---- lossy ---- eth0 [toed] -- srv stream, redis, memcached, echo (libtoe)
 # shellcheck source=tests/netns/lib.sh
@@ -12,9 +12,7 @@
 need redis-server memcached
 
 seconds=${STORM_SECONDS:-20} rate=60000
-# KNOWN DEFECT: a toed killed in the middle of a move loses the connection, and epoll programs are not always woken
-# after a restart. Until that is repaired the short form leaves toed alone; make storm does not.
-kill_when=${STORM_KILLS:-$([ -n "${STORM_SECONDS:-}" ] && echo yes || echo no)}
+kill_when=${STORM_KILLS:-yes}
 RANDOM=$((SEED % 32768))
 say "seed $SEED, $seconds s"
 topo_lossy -l 0.5 -d 0.2 -r 1 -t 200 -j 100
