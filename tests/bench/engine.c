@@ -102,6 +102,7 @@ static void measure_tx(const char *what, __u16 len)
 
 	c.min.snd_mss = 1448;
 	make_hw(c);
+	env_ctl()->tx_filled = SND0 + 100000;
 	bench->bss->bench_rewind_una = 0;
 	bench->bss->bench_desc = d;
 	measure(what, bench->progs.bench_tx, frame, TOE_HDR_LEN(AF_INET, 1) + len, TOE_TAP_IFINDEX + ENV_QP,
@@ -151,6 +152,7 @@ static void tx_steps(void)
 
 	c.min.snd_mss = 1448;
 	make_hw(c);
+	env_ctl()->tx_filled = SND0 + 100000;
 	bench->bss->bench_rewind_una = 0;
 	bench->bss->bench_desc = (struct toe_desc){ .magic = TOE_DESC_MAGIC, .op = TOE_OP_DATA, .hw_connid = ENV_ID,
 						     .gen = ENV_GEN, .seq = SND0, .len = 64 };
