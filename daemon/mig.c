@@ -161,7 +161,7 @@ void mig_enter_hw(struct move *m)
 	s->family = (uint8_t)m->c->flow.family;
 	s->opts = e->min.opts;
 	s->rcv_wscale = e->min.rcv_wscale;
-	s->sk_flags = m->sk_flags;
+	s->sk_flags = e->sk_flags;
 	mig_publish(m, TOE_PATH_HW);
 }
 
