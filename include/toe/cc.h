@@ -35,20 +35,19 @@ TOE_PURE __u32 cc_snd_edge(const struct hw_conn *c)
 	return c->min.snd_una + (c->min.snd_wnd < wnd ? c->min.snd_wnd : wnd);
 }
 
+TOE_PURE int cc_slow(const struct hw_conn *c)
+{
+	return c->min.cwnd < c->min.ssthresh;
+}
+
 /* snd_nxt has moved. RFC 7661: an unused cwnd says nothing about the path, so
  * it grows only for bytes sent while it was what held the sender back. */
 TOE_PURE void cc_sent(struct hw_conn *c)
 {
 	__u32 flight = cc_flight(c) - c->sacked;
-	int slow = c->min.cwnd < c->min.ssthresh;
 
-	if (flight + c->min.snd_mss > c->min.cwnd || (slow && flight >= c->min.cwnd / 2))
+	if (flight + c->min.snd_mss > c->min.cwnd || (cc_slow(c) && flight >= c->min.cwnd / 2))
 		c->cc[CC_LIMITED] = c->min.snd_nxt;
-}
-
-TOE_PURE int cc_slow(const struct hw_conn *c)
-{
-	return c->min.cwnd < c->min.ssthresh;
 }
 
 /* RFC 3465 2.1, RFC 9406 4.2: at most 8 segments an acknowledgement, 2 after a timeout. */

@@ -77,14 +77,14 @@ TOE_PURE void rec_recovery(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 	c->min.cwnd = c->min.ssthresh;
 }
 
-/* RFC 3168 6.1.2: at most once a round trip, as for a loss. */
-TOE_PURE void rec_ece(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
+/* A reduction without anything to send again, at most once a round trip. ecn: RFC 3168 6.1.2. */
+TOE_PURE void rec_reduce(struct hw_conn *c, struct hw_rec *r, __u8 ecn, __u32 now_us)
 {
 	if (c->ca_state != TOE_CA_OPEN)
 		return;
 	rec_enter(c, r, TOE_CA_CWR, now_us);
 	r->flags &= ~TOE_REC_UNDO;
-	c->min.ssthresh = cc_alg_lost(c, r, 1);
+	c->min.ssthresh = cc_alg_lost(c, r, ecn);
 	c->min.cwnd = c->min.ssthresh;
 }
 
@@ -156,12 +156,7 @@ TOE_PURE void rec_tlp(struct hw_conn *c, struct hw_rec *r, const struct rec_ack 
 	if (c->min.snd_una == r->tlp_high)
 		return;
 	c->rec &= ~TOE_REC_TLP;
-	if (c->ca_state != TOE_CA_OPEN)
-		return;
-	rec_enter(c, r, TOE_CA_CWR, a->now_us);	/* the probe has repaired a loss */
-	r->flags &= ~TOE_REC_UNDO;
-	c->min.ssthresh = cc_alg_lost(c, r, 0);
-	c->min.cwnd = c->min.ssthresh;
+	rec_reduce(c, r, 0, a->now_us);	/* the probe has repaired a loss */
 }
 
 TOE_PURE void rec_grow(struct hw_conn *c, struct hw_rec *r, const struct rec_ack *a)
@@ -251,12 +246,12 @@ TOE_PURE void rec_dsack(struct hw_conn *c, struct hw_rec *r, const struct rec_ac
 		rec_undo(c, r);
 }
 
-TOE_PURE __u32 rec_sum_holes(const struct hw_rec *r)
+TOE_PURE __u32 rec_sacked(const struct hw_conn *c, const struct hw_rec *r)
 {
-	__u32 sum = 0;
+	__u32 sum = r->high_sack - c->min.snd_una;
 
 	for (int i = 0; i < TOE_NR_HOLES; i++)
-		sum += r->hole[i].end - r->hole[i].start;
+		sum -= r->hole[i].end - r->hole[i].start;
 	return sum;
 }
 
@@ -272,7 +267,7 @@ TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 	if (rec_sack(c)) {
 		if (seq_before(r->high_sack, c->min.snd_una))
 			r->high_sack = c->min.snd_una;
-		c->sacked = r->high_sack - c->min.snd_una - rec_sum_holes(r);
+		c->sacked = rec_sacked(c, r);
 	}
 	sack_mark(r, &sum, now_us, c->min.srtt_us, rec_reo_wnd(c, r));
 	r->open = sum.holes != 0;
@@ -314,7 +309,7 @@ TOE_PURE int rec_acked(struct hw_conn *c, struct hw_rec *r, const struct rec_ack
 	if (c->rec & TOE_REC_TLP)
 		rec_tlp(c, r, a);
 	if (a->ece)
-		rec_ece(c, r, a->now_us);
+		rec_reduce(c, r, 1, a->now_us);
 	return rec_detect(c, r, a->now_us) >= c->min.snd_mss;
 }
 
@@ -338,10 +333,7 @@ TOE_PURE void rec_rto(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 	c->dupacks = 0;
 	c->rec = (c->rec & ~TOE_REC_TLP) | TOE_REC_BOARD;
 	sack_timeout(r, c->min.snd_una, c->min.snd_nxt, now_us);
-	if (!rec_sack(c))
-		c->sacked = 0;
-	else
-		c->sacked = r->high_sack - c->min.snd_una - rec_sum_holes(r);
+	c->sacked = rec_sack(c) ? rec_sacked(c, r) : 0;
 }
 
 /* A segment leaves once more, snd_nxt does not move. tlp: as a probe. ts: its TSval. 0, or -1: it is not due. */
