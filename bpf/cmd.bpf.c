@@ -36,8 +36,6 @@ static __always_inline int cmd_hold(struct hw_conn *c, const struct toe_cmd *cmd
 	c->next = next | (c->next & ~TOE_NEXT_STATE) | (cmd->next & TOE_NEXT_CLOSED);
 	if (cmd->why)
 		c->why = cmd->why;
-	if (cmd->conn.hw_connid)
-		c->hw_connid = cmd->conn.hw_connid;
 	return 0;
 }
 

@@ -11,8 +11,7 @@
 #include "toe/hw_conn.h"
 
 enum toe_cmd_op {
-	/* KERNEL or HW (or HOLD begun by the engine) -> HOLD. Sets next = cmd.next,
-	 * hold.id = cmd.conn.hw_connid if that is not 0. Returns the entry in
+	/* KERNEL or HW (or HOLD begun by the engine) -> HOLD. Sets next = cmd.next. Returns the entry in
 	 * conn. -ENOENT, -EBUSY (lock), -ESTALE (conn.cookie differs). */
 	TOE_CMD_HOLD = 1,
 	/* HOLD: overwrite the entry with conn, except lock, state, next, nr_held. */
