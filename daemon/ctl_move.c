@@ -10,6 +10,7 @@
 #include "ctl_select.h"
 #include "engine.h"
 #include "loop.h"
+#include "mig.h"
 
 #define SLICE		50
 #define RETRY_US	5000		/* offloads that found a bad moment */
@@ -114,10 +115,12 @@ static void move_one(struct job *job, size_t pos)
 	enum toe_why why = TOE_WHY_ERROR;
 	int err;
 
-	if (job->up)
+	if (job->up) {
 		err = conn_upload(it->cookie, TOE_WHY_ASKED);
-	else
+		why = mig_stays(err) ? TOE_WHY_NO_ROUTE : why;
+	} else {
 		err = conn_offload_flow(it->cookie, &it->flow, &why);
+	}
 	if (!err)
 		job->moved++;
 	else if (is_gone(it))

@@ -272,9 +272,9 @@ static int bind_connect(int sock, const struct names *n)
 		err = -errno;
 	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))
 		err = -errno;
-	if (detour_helps(err))
-		err = detour_connect(sock, &n->local, n->local_len, &n->peer, n->peer_len);
-	return err;
+	if (detour_helps(err) && detour_connect(sock, &n->local, n->local_len, &n->peer, n->peer_len))
+		return -EHOSTUNREACH;
+	return detour_helps(err) ? 0 : err;
 }
 
 /* Disconnect and connect again in repair mode: nothing goes out. mss: 0 or what TCP_MAXSEG is to say

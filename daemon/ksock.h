@@ -89,7 +89,8 @@ struct ksock_image {		/* what a rebuilt socket is to contain */
 	int nr_unsent;
 };
 
-/* Rebuild a parked socket to go on from image. It hears and has left repair mode afterwards.
+/* Rebuild a parked socket to go on from image. It hears and has left repair mode afterwards. -EHOSTUNREACH: there is
+ * no way to the peer, and no detour either; the same may be tried again.
  * The unsent bytes are for ksock_send_rest(), once held frames were replayed. */
 int ksock_unpark(int sock, const struct ksock_image *image);
 int ksock_send_rest(int sock, const struct ksock_image *image);

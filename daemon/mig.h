@@ -9,7 +9,7 @@
  * path as before. */
 int mig_offload(struct conn *c, enum toe_why *why);
 
-/* 0: on the kernel path. mig_stays(error): on the hardware path as before, for there is no route to the peer. Other
+/* 0: on the kernel path. mig_stays(error): on the hardware path as before, for there is no way to the peer. Other
  * errors: what could be saved is; the socket carries the error. */
 int mig_upload(struct conn *c, enum toe_why why);
 bool mig_stays(int err);

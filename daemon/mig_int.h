@@ -19,9 +19,10 @@ struct move {
 	struct ksock_progress before;	/* repair mode */
 	uint32_t write_seq;		/* then */
 	uint32_t snd_nxt;		/* at the parking: how far was really sent */
-	uint8_t sk_flags;
+	uint8_t sk_flags, ttl, tos, cc_alg;	/* of the socket */
 	bool parked;			/* and MIN_TCP_T captured */
 	bool loaded;			/* the engine counts the bytes */
+	bool own_sock;			/* toed's, in the place of one that is gone */
 	uint64_t hold_start;
 	enum toe_why why;
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "fault.h"
 #include "frame.h"
 #include "hold.h"
@@ -105,7 +106,8 @@ static int replace_sock(struct move *m)
 		return err;
 	m->c->sock = ksock_open(&m->c->flow);
 	nic_leave();
-	return m->c->sock < 0 ? m->c->sock : 0;
+	m->own_sock = m->c->sock >= 0;
+	return m->own_sock ? 0 : m->c->sock;
 }
 
 /* No way to the peer at the moment, so the kernel will not connect: the engines keep what they have. */
@@ -115,21 +117,26 @@ static int stay(struct move *m, const struct ksock_image *im)
 	struct held *h;
 	int err;
 
+	if (m->own_sock) {
+		close(m->c->sock);
+		m->c->sock = -1;
+	}
 	rings_start(m->c, im->rx_read, rings_tx_filled(m->c, min->snd_una, min->snd_nxt));
+	m->why = TOE_WHY_NO_ROUTE;
 	err = mig_hold(m, TOE_HW);
 	while (!err && (err = mig_finish(m, TOE_HW)) == 1) {
 		h = hold_pop(m->c);	/* only the kernel can handle it: as if lost on the wire */
 		free(h);
 		err = 0;
 	}
-	m->why = TOE_WHY_NO_ROUTE;
-	mig_publish(m, TOE_PATH_HW);
+	mig_count_hold(m);
+	mig_enter_hw(m);
 	return err;
 }
 
 bool mig_stays(int err)
 {
-	return err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EADDRNOTAVAIL;
+	return err == -EHOSTUNREACH;
 }
 
 /* What is put into the rebuilt socket's receive queue, the kernel counts again. */
@@ -174,29 +181,28 @@ int mig_rebuild(struct move *m)
 {
 	static struct iovec iov[3][RINGS_IOV];
 	struct conn *c = m->c;
-	bool orphan = c->sock < 0;
 	struct ksock_image im;
 	int err, err2;
 
 	rings_freeze(c);
 	fault_point(FAULT_UPLOAD, 3);
 	take_image(m, &im, iov);
-	err = orphan ? replace_sock(m) : 0;
+	err = c->sock < 0 ? replace_sock(m) : 0;
 	if (!err)
 		err = ksock_unpark(c->sock, &im);
 	fault_point(FAULT_UPLOAD, 6);
-	if (mig_stays(err) && c->has_rings) {
+	if (mig_stays(err) && m->loaded) {
 		err2 = stay(m, &im);
 		return err2 ? err2 : err;
 	}
+	if (mig_stays(err))	/* an offload had not come so far */
+		err = -ECONNABORTED;
 	if (err)
 		log_err("connection %u (cookie %llu): cannot be given back to the kernel: %s",
 			c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
 	else
 		err = hand_over(m, &im);
-	err2 = mig_hold(m, orphan ? TOE_KERNEL | TOE_NEXT_CLOSED : TOE_KERNEL);
-	if (!err2)
-		err2 = mig_finish(m, TOE_KERNEL);
+	err2 = mig_finish(m, TOE_KERNEL);
 	fault_point(FAULT_UPLOAD, 9);
 	if (err2)
 		log_err("connection %u: entry lost during upload: %s", c->hw_connid, strerror(-err2));
@@ -215,7 +221,7 @@ int mig_upload(struct conn *c, enum toe_why why)
 		log_debug("connection %u: SONODE was not on the hardware path", c->hw_connid);
 	fault_point(FAULT_UPLOAD, 1);
 	m.hold_start = loop_clock_ns();
-	err = mig_hold(&m, TOE_KERNEL);
+	err = mig_hold(&m, c->sock < 0 ? TOE_KERNEL | TOE_NEXT_CLOSED : TOE_KERNEL);
 	fault_point(FAULT_UPLOAD, 2);
 	if (err) {
 		log_err("connection %u: no entry to upload from: %s", c->hw_connid, strerror(-err));

@@ -47,6 +47,22 @@ load_kernel "link or route changed"
 ip_srv route del "$CLI4/32" dev dummy0
 again
 
+# Not even a detour: the loopback device is down. An upload would lose them, so they stay in the engines.
+say "route removed, and no loopback device"
+ip_srv link set lo down
+ip_srv route del 10.99.0.0/24 dev eth0
+sleep 0.5	# toed hears of it and finds that it cannot
+ctl upload --all >"$LOGS/upload" 2>&1 && fail "an upload without a way to the peer succeeded"
+logged upload "no route to the peer" || fail "the reason is not told: $(cat "$LOGS/upload")"
+[ "$(on_path hardware)" = $((2 * LOAD_CONNS)) ] || fail "only $(on_path hardware) stayed in hardware"
+load_alive
+ip_srv link set lo up
+ip_srv route add 10.99.0.0/24 dev eth0 src "$SRV4"
+load_moving
+ctl upload --all >/dev/null || fail "upload, with a route again: $(ctl list)"
+load_kernel
+again
+
 # The upload comes at once, before the processes have found the new toed.
 for round in first second third; do
 	say "route removed while toed is dead, $round time"
