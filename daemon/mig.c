@@ -14,10 +14,11 @@
 
 void mig_count_hold(struct move *m)
 {
-	uint64_t us = (loop_clock_ns() - m->hold_start) / 1000;
+	uint64_t us;
 	unsigned int b = 0;
 
 	m->c->hold_ns = loop_clock_ns() - m->hold_start;
+	us = m->c->hold_ns / 1000;
 	while (b < 23 && us >> b)
 		b++;
 	conn_moves.hold_hist[b]++;

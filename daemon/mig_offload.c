@@ -42,13 +42,19 @@ static int wait_users(struct toe_sonode *s)
 	return 0;
 }
 
+/* What a ring must hold for a window of so many bytes: the edge is rounded up to a unit of the scale. */
+static uint32_t rx_bytes(const struct move *m, uint32_t window)
+{
+	return window + (1U << m->cmd.conn.min.rcv_wscale);
+}
+
 /* window: what the peer may send until told otherwise and what of it waits unread. The ring holds all of it: a
  * promise is kept to the byte. A window too large for any ring is clamped, so that it shrinks as data
  * arrives, and the move is refused for now; before the queues are read its size is a guess. */
 static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool guess)
 {
 	struct conn *c = m->c;
-	uint32_t rx_need = window + (1U << m->cmd.conn.min.rcv_wscale);
+	uint32_t rx_need = rx_bytes(m, window);
 	unsigned int rx, tx = order_for(tx_need);
 	int err;
 
@@ -85,6 +91,25 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool g
 	return 0;
 }
 
+/* What only socket options tell. */
+static void ask_sock(struct move *m)
+{
+	int sock = m->c->sock, ttl = 64, tos = 0;
+	socklen_t len = sizeof(int);
+
+	if (m->c->flow.family == AF_INET) {
+		getsockopt(sock, IPPROTO_IP, IP_TTL, &ttl, &len);
+		getsockopt(sock, IPPROTO_IP, IP_TOS, &tos, &len);
+	} else {
+		getsockopt(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, &len);
+		getsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &tos, &len);
+	}
+	m->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
+	m->tos = (uint8_t)(tos & ~3);
+	m->cc_alg = ksock_cc(sock, m->cmd.conn.min.opts);
+	m->sk_flags = ksock_flags(sock);
+}
+
 /* Steps 1 and 2, before anything is disturbed. */
 static int prepare(struct move *m)
 {
@@ -117,7 +142,7 @@ static int prepare(struct move *m)
 	err = alloc_rings(m, m->cmd.conn.min.rcv_adv - m->cmd.conn.min.copied_seq, 1, true);
 	if (err)
 		return err;
-	m->sk_flags = ksock_flags(c->sock);
+	ask_sock(m);
 	if (bpf_map_update_elem(engine.hw_connid, &key, &id, BPF_ANY))
 		return -errno;
 	return 0;
@@ -222,24 +247,26 @@ static int copy_once(struct move *m, uint32_t edge)
 }
 
 /* Step 7. A thread that slipped in while a queue was selected shows in the lengths; looking at the receive queue
- * can make the kernel advertise a larger window (tcp_cleanup_rbuf()): once more. */
+ * can make the kernel advertise a larger window than fits (tcp_cleanup_rbuf()): once more. */
 static int copy_queues(struct move *m)
 {
 	struct ksock_seqs before;
-	uint32_t edge, now = 0;
+	uint32_t edge;
 	int err, tries = 4;
 
-	do {
+	err = ksock_rcv_edge(m->c->sock, &edge);
+	while (!err && tries--) {
 		before = m->seqs;
-		err = ksock_rcv_edge(m->c->sock, &edge);
-		if (!err)
-			err = copy_once(m, edge);
+		err = copy_once(m, edge);
 		if (!err)
 			err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 		if (!err)
-			err = ksock_rcv_edge(m->c->sock, &now);
-	} while (!err && (edge != now || memcmp(&before, &m->seqs, sizeof(before))) && --tries);
-	return err ? err : tries ? 0 : -EBUSY;
+			err = ksock_rcv_edge(m->c->sock, &edge);
+		if (!err && rx_bytes(m, edge - m->seqs.copied_seq) <= rings_size(m->c->rx) &&
+		    !memcmp(&before, &m->seqs, sizeof(before)))
+			return 0;
+	}
+	return err ? err : -EBUSY;
 }
 
 /* Step 8. From here on the entry and the rings are enough to go on from, also for another toed. */
@@ -247,16 +274,8 @@ static int claim(struct move *m)
 {
 	struct hw_conn *e = &m->cmd.conn;
 	struct conn *c = m->c;
-	int ttl = 64, tos = 0, err;
-	socklen_t len = sizeof(int);
+	int err;
 
-	if (c->flow.family == AF_INET) {
-		getsockopt(c->sock, IPPROTO_IP, IP_TTL, &ttl, &len);
-		getsockopt(c->sock, IPPROTO_IP, IP_TOS, &tos, &len);
-	} else {
-		getsockopt(c->sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, &len);
-		getsockopt(c->sock, IPPROTO_IPV6, IPV6_TCLASS, &tos, &len);
-	}
 	e->hw_connid = c->hw_connid;
 	e->gen = c->gen;
 	e->nic = (uint8_t)c->nic;
@@ -264,8 +283,8 @@ static int claim(struct move *m)
 	e->app = (uint16_t)c->app->id;
 	e->rx = c->rx;
 	e->tx = c->tx;
-	e->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
-	e->tos = (uint8_t)(tos & ~3);
+	e->ttl = m->ttl;
+	e->tos = m->tos;
 	e->sk_flags = m->sk_flags;
 	memcpy(e->dst_mac, m->path.dst_mac, 6);
 	memcpy(e->src_mac, m->path.src_mac, 6);
@@ -327,11 +346,9 @@ static int load(struct move *m)
 
 	e->why = TOE_WHY_NEW;
 	e->qp = 0;
-	e->recover = e->min.snd_una;
-	e->dupacks = e->ca_state = e->nr_ooo = e->unacked_segs = e->backoff = 0;
+	e->unacked_segs = e->backoff = 0;	/* the rest begins with LOAD, cmd_start() */
 	mig_stuck_restore(c, e);
-	e->rtt_start_us = 0;
-	e->cc_alg = ksock_cc(c->sock, e->min.opts);
+	e->cc_alg = m->cc_alg;
 	e->min.snd_nxt = m->snd_nxt;
 	rings_start(c, e->min.copied_seq, e->min.write_seq);
 	err = mig_cmd(m, TOE_CMD_LOAD);
@@ -437,6 +454,8 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	fault_point(FAULT_OFFLOAD, 12);
 	if (err) {		/* < 0: failure; 1: a frame for the kernel came meanwhile */
 		err2 = salvage(&m);
+		if (mig_stays(err2))	/* it cannot go back, and needs not */
+			err2 = err = 0;
 		err = err2 ? err2 : err > 0 ? -EAGAIN : err;
 		goto out;
 	}

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "log.h"
-#include "loop.h"
 #include "mig.h"
 #include "mig_int.h"
 #include "rings.h"
@@ -32,7 +31,6 @@ int mig_recover_whole(struct conn *c)
 	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd], .why = TOE_WHY_ERROR };
 	int err;
 
-	m.hold_start = loop_clock_ns();
 	ksock_resume(c->sock);
 	/* repair mode may have taken it; whether it was set is not known any more, and does no harm */
 	setsockopt(c->sock, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
