@@ -167,7 +167,8 @@ static int start_nics(void)
 		err = nic_attach(netns_home(), conf.ifs[i].name, conf.ifs[i].generic, text, sizeof(text));
 		if (err && err != -EEXIST) {
 			log_err("%s", text);
-			nic_exit();
+			if (!engine_adopted())	/* connections live on the others */
+				nic_exit();
 			return err;
 		}
 	}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# toed is killed while streams run in the engines, and a new one takes over: the streams go on, the new
-# toed knows the connections and can move them, and stops properly.
+# toed is killed while streams run in the engines. One that cannot start leaves them alone, one that can takes over:
+# the streams go on, the new toed knows the connections and can move them, and stops properly.
 #
 #   cli stream client -- eth0 ---- veth ---- eth0 [toed] -- srv stream server (libtoe)
 # shellcheck source=tests/netns/lib.sh
@@ -18,6 +18,9 @@ for style in epoll threads; do
 	wait "$TOED_PID" 2>/dev/null
 	sleep 1
 	alive client && alive server || fail "a stream ended when toed was killed"
+	in_ns srv "$B/toed" --rundir "$RUNDIR" --bpffs "$BPFFS" -i eth0 -i nosuch0 >>"$LOGS/toed" 2>&1 </dev/null &&
+		fail "toed started without nosuch0"
+	in_ns srv ip link show eth0 | grep -q xdp || fail "the one that could not start has detached eth0"
 	toed_start srv
 	eventually 5 all_on hardware 4 || fail "the new toed knows $(on_path hardware) connections in hardware"
 	before=$(counter RX_SEGS)
