@@ -254,8 +254,10 @@ int toe_epoll_pwait(int epfd, struct epoll_event *ev, int n, int ms, const sigse
 int toe_epoll_pwait2(int epfd, struct epoll_event *ev, int n, const struct timespec *ts,
 		     const sigset_t *mask)
 {
-	int64_t ns = ts ? ts->tv_sec * 1000000000LL + ts->tv_nsec : -1;
+	int64_t ns;
 
+	if (!wait_timespec(ts, &ns))
+		return -1;
 	return epset_wait(epset_get(epfd), ev, n, ns, mask);
 }
 

@@ -98,10 +98,10 @@ static ssize_t recv_rights(int fd, struct msghdr *m, int flags)
 	return rc;
 }
 
-static ssize_t recv_msg(int fd, struct msghdr *m, int flags, int64_t deadline_ns)
+ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 {
 	struct sonode *sn = sonode_get(fd);
-	struct io io = { .kind = IO_RECVMSG, .flags = flags, .msg = m, .deadline_ns = deadline_ns };
+	struct io io = { .kind = IO_RECVMSG, .flags = flags, .msg = m };
 	struct msghdr in;
 	ssize_t rc;
 
@@ -127,14 +127,9 @@ static ssize_t recv_msg(int fd, struct msghdr *m, int flags, int64_t deadline_ns
 	return rc;
 }
 
-ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
-{
-	return recv_msg(fd, m, flags, 0);
-}
-
 int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *ts)
 {
-	int64_t end = ts ? wait_now() + ts->tv_sec * 1000000000LL + ts->tv_nsec : 0;
+	int64_t left, end;
 	unsigned int i;
 	ssize_t rc;
 
@@ -144,8 +139,11 @@ int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct ti
 			sonode_take_rights(&v[i].msg_hdr);
 		return rc;
 	}
+	if (!wait_timespec(ts, &left))
+		return -1;
+	end = left < 0 ? 0 : wait_now() + left;
 	for (i = 0; i < n; i++) {
-		rc = recv_msg(fd, &v[i].msg_hdr, flags & ~MSG_WAITFORONE, 0);
+		rc = toe_recvmsg(fd, &v[i].msg_hdr, flags & ~MSG_WAITFORONE);
 		if (rc < 0)
 			return i ? (int)i : -1;
 		v[i].msg_len = rc;

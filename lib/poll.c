@@ -249,18 +249,13 @@ int toe_poll(struct pollfd *fds, nfds_t n, int ms)
 	return do_poll(fds, n, ms < 0 ? -1 : ms * 1000000LL, NULL);
 }
 
-static int64_t ts_ns(const struct timespec *ts)
-{
-	return ts ? ts->tv_sec * 1000000000LL + ts->tv_nsec : -1;
-}
-
 int toe_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask)
 {
-	if (ts && (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec > 999999999)) {
-		errno = EINVAL;
+	int64_t ns;
+
+	if (!wait_timespec(ts, &ns))
 		return -1;
-	}
-	return do_poll(fds, n, ts_ns(ts), mask);
+	return do_poll(fds, n, ns, mask);
 }
 
 int toe___poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t room)

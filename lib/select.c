@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
 #include <stdlib.h>
 #include "epset.h"
 #include "pollset.h"
@@ -113,6 +114,8 @@ int toe_select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tv)
 		errno = EINVAL;
 		return -1;
 	}
+	if (tv->tv_sec > INT_MAX)	/* beyond any clock */
+		return toe_pselect(n, r, w, e, NULL, NULL);
 	left = tv->tv_sec * 1000000LL + tv->tv_usec;
 	end = wait_now() / 1000 + left;
 	ts.tv_sec = left / 1000000;

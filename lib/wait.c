@@ -9,6 +9,7 @@
 #include "wait.h"
 
 #define LOST_MS	500
+#define MAX_WAIT_S	(1LL << 32)	/* longer is for ever: its ns and a clock's fit 63 bits */
 
 /* Their addresses mark our events among the application's. */
 static char mark_event, mark_sock, mark_qp[QP_MAX];
@@ -201,6 +202,20 @@ int64_t wait_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+bool wait_timespec(const struct timespec *ts, int64_t *ns)
+{
+	*ns = -1;
+	if (!ts)
+		return true;
+	if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec > 999999999) {
+		errno = EINVAL;
+		return false;
+	}
+	if (ts->tv_sec < MAX_WAIT_S)
+		*ns = ts->tv_sec * 1000000000LL + ts->tv_nsec;
+	return true;
 }
 
 int64_t wait_deadline(int64_t timeo_ns)

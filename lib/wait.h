@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include "qp.h"
 
 struct waitctx {
@@ -27,6 +28,8 @@ void wait_drain(struct waitctx *c);	/* epfd was seen readable in a poll */
 /* Blocked calls: a signal came. True if every handler there is says SA_RESTART. */
 bool wait_restarts(void);
 int64_t wait_now(void);			/* ns */
+/* ns: -1 for none or beyond any clock. False: what the kernel calls EINVAL, and errno says so. */
+bool wait_timespec(const struct timespec *ts, int64_t *ns);
 int64_t wait_deadline(int64_t timeo_ns);	/* 0 stays 0 */
 int wait_ms(int64_t deadline_ns);	/* until then, rounded up; -1 for 0 */
 /* The same, but short while toed is away, so that it is looked for. */

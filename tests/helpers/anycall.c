@@ -154,7 +154,7 @@ static void mmsg(void)
 	struct mmsghdr m[3] = { { .msg_hdr = { .msg_iov = &iov[0], .msg_iovlen = 1 } },
 				{ .msg_hdr = { .msg_iov = &iov[1], .msg_iovlen = 1 } },
 				{ .msg_hdr = { .msg_iov = &iov[2], .msg_iovlen = 1 } } };
-	struct timespec ts = { 0, 50000000 };
+	struct timespec ts = { 0, 50000000 }, bad = { -1, 0 };
 
 	begin();
 	flow_fill(f, buf, 300);
@@ -167,6 +167,7 @@ static void mmsg(void)
 	WANT(recvmmsg(f->fd, m, 3, MSG_WAITFORONE, &ts) == 1 && m[0].msg_len == 100);
 	flow_check(f, buf, 100);
 	FAILS(recvmmsg(f->fd, m, 3, MSG_DONTWAIT, NULL), EAGAIN);
+	FAILS(recvmmsg(f->fd, m, 3, MSG_DONTWAIT, &bad), EINVAL);
 	end("recvmmsg");
 }
 
@@ -406,6 +407,7 @@ static void broken_pipe(void)
 static void epoll_errors(void)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 99 }, got;
+	const struct timespec bad = { 0, 1000000000 };
 	int e = epoll_create1(0);
 
 	begin();
@@ -421,6 +423,7 @@ static void epoll_errors(void)
 	FAILS(epoll_wait(999, &got, 1, 0), EBADF);
 	echo(10);
 	WANT(epoll_wait(e, &got, 1, 0) == 1 && got.events == EPOLLIN && got.data.u64 == 99);
+	FAILS(epoll_pwait2(e, &got, 1, &bad, NULL), EINVAL);
 	ev.data.u64 = 100;
 	WANT(!epoll_ctl(e, EPOLL_CTL_MOD, f->fd, &ev));
 	WANT(epoll_wait(e, &got, 1, 0) == 1 && got.data.u64 == 100);
