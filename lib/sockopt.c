@@ -143,37 +143,47 @@ int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
 	return 0;
 }
 
-static int hw_count(struct ring *r, unsigned long req, int *n)
+static int hw_count(const struct ring *r, unsigned long req)
 {
 	uint32_t pos;
 
 	pos_load(req == FIONREAD ? &r->ctl->rx_read : &r->ctl->tx_filled, &pos);
 	switch (req) {
 	case FIONREAD:
-		*n = ring_avail(r, pos);
-		return 0;
+		return ring_avail(r, pos);
 	case SIOCOUTQ:
-		*n = pos - ld(&r->ctl->snd_una);
-		return 0;
+		return pos - ld(&r->ctl->snd_una);
 	default:
-		*n = pos - ld(&r->ctl->snd_nxt);
-		return 0;
+		return pos - ld(&r->ctl->snd_nxt);
 	}
+}
+
+/* False: not on the hardware path. Once more if it moved meanwhile: the rings may be another's then. */
+static bool count(struct sonode *sn, unsigned long req, int *n)
+{
+	uint32_t word;
+	struct ring r;
+	int rc;
+
+	do {
+		word = sonode_settled(sn);
+		rc = word_path(word) == TOE_PATH_HW ? sonode_ring(sn, word, &r) : -ENOENT;
+		if (!rc)
+			*n = hw_count(&r, req);
+	} while (rc == -ESTALE || (!rc && ring_stale(&r)));
+	return !rc;
 }
 
 int toe_ioctl(int fd, unsigned long req, void *arg)
 {
 	struct sonode *sn = sonode_get(fd);
-	uint32_t word;
-	struct ring r;
 	int rc;
 
 	if (!sn)
 		return real.ioctl(fd, req, arg);
-	word = sonode_settled(sn);
-	if (arg && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) &&
-	    word_path(word) == TOE_PATH_HW && !sonode_ring(sn, word, &r))
-		return hw_count(&r, req, arg);
+	if (arg && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) && count(sn, req, arg))
+		return 0;
+	sonode_settled(sn);	/* in a move the socket is closed for an instant */
 	rc = real.ioctl(fd, req, arg);
 	if (req == FIONBIO)
 		sonode_opts_stale(sn);
