@@ -8,15 +8,6 @@
 #define OWN_EVENTS	256
 #define KERNEL_EVERY	16	/* calls that may go by before the kernel's events are looked at */
 
-static void service(struct epset *set)
-{
-	uint32_t qps = ld(&set->qps);
-
-	for (; qps; qps &= qps - 1)
-		if (qp_at(__builtin_ctz(qps)))
-			qp_service(qp_at(__builtin_ctz(qps)), set);
-}
-
 bool epset_poll(struct epset *set)
 {
 	bool ready;
@@ -25,7 +16,7 @@ bool epset_poll(struct epset *set)
 		epset_claim_all(set);
 	if (!ld(&set->nr_hw) && !epset_behind(set))
 		return false;
-	service(set);
+	qp_service(ld(&set->qps), set);
 	epset_lock();
 	ready = epset_behind(set) || epset_has_ready(set);
 	epset_unlock();
@@ -112,7 +103,7 @@ static int collect(struct epset *set, struct epoll_event *out, int max)
 	int n = 0;
 
 	while (ld(&set->nr_hw) || epset_behind(set)) {
-		service(set);
+		qp_service(ld(&set->qps), set);
 		epset_lock();
 		stuck = epset_behind(set) ? epset_rescan(set) : NULL;
 		n = epset_collect(set, out, max);

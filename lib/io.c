@@ -109,8 +109,8 @@ static bool has_changed(int err)
 
 enum { IO_AGAIN = 0, IO_DONE = 1, IO_GO = 2 };
 
-int io_blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
-	       bool (*ready)(const struct ring *r, size_t need), size_t need)
+static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
+		   bool (*ready)(const struct ring *r, size_t need), size_t need)
 {
 	struct waitctx *c = wait_ctx();
 	int rc;
@@ -227,7 +227,7 @@ static int rx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	if (io->flags & MSG_DONTWAIT || ld(&sn->nonblock))
 		return IO_DONE;
 	need = peek ? target : 1;
-	return io_blocked(sn, io, &r, ld(&sn->rcvtimeo_ns), rx_ready, need);
+	return blocked(sn, io, &r, ld(&sn->rcvtimeo_ns), rx_ready, need);
 }
 
 static ssize_t result(const struct io *io)
@@ -336,7 +336,7 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	add_sc(&sn->wwait, 1);
 	pthread_cleanup_push(waits_no_more, sn);
 	want_write(r.ctl);
-	rc = io_blocked(sn, io, &r, ld(&sn->sndtimeo_ns), tx_ready, need);
+	rc = blocked(sn, io, &r, ld(&sn->sndtimeo_ns), tx_ready, need);
 	pthread_cleanup_pop(1);
 	return rc;
 }

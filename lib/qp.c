@@ -87,9 +87,9 @@ struct qp *qp_mine(void)
 	}
 	if (qp)
 		qp->threads++;
-	pthread_mutex_unlock(&lock);
 	mine = qp;
 	mine_gen = fork_gen;
+	pthread_mutex_unlock(&lock);
 	return qp;
 }
 
@@ -181,7 +181,7 @@ static void service_word(struct qp *qp, unsigned int w, struct epset *self)
 	}
 }
 
-void qp_service(struct qp *qp, struct epset *self)
+static void service(struct qp *qp, struct epset *self)
 {
 	uint64_t sum;
 	unsigned int i;
@@ -190,6 +190,17 @@ void qp_service(struct qp *qp, struct epset *self)
 		sum = wake_take(&qp->wake->summary[i]);
 		for (; sum; sum &= sum - 1)
 			service_word(qp, i * 64 + __builtin_ctzll(sum), self);
+	}
+}
+
+void qp_service(uint32_t qps, struct epset *self)
+{
+	struct qp *qp;
+
+	for (; qps; qps &= qps - 1) {
+		qp = qp_at(__builtin_ctz(qps));
+		if (qp)		/* else of a toed that is gone */
+			service(qp, self);
 	}
 }
 

@@ -26,8 +26,9 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r);
 /* One frame: desc (op, flags, seq, len, csum set by the caller), payload from the tx ring. */
 void qp_write(struct qp *qp, const struct ring *r, struct toe_desc *desc);
 
-/* Take the wake bits: push what is unsent, tell the epoll sets. self: the caller's own set. */
-void qp_service(struct qp *qp, struct epset *self);
+/* Take the wake bits of these (bit per pool index): push what is unsent, tell the epoll sets. self: the caller's
+ * own set. */
+void qp_service(uint32_t qps, struct epset *self);
 void qp_thread_gone(void);
 void qp_forked(void);
 

@@ -136,9 +136,7 @@ static void handle(struct epoll_event *ev, int n)
 
 	for (i = 0; i < n; i++)
 		wait_marker(&ev[i], &qps, &moved);
-	for (; qps; qps &= qps - 1)
-		if (qp_at(__builtin_ctz(qps)))
-			qp_service(qp_at(__builtin_ctz(qps)), NULL);
+	qp_service(qps, NULL);
 }
 
 int wait_sleep(struct waitctx *c, int64_t deadline_ns)
