@@ -4,8 +4,8 @@
 #include <string.h>
 #include "daemon.h"
 #include "epset.h"
-#include "intfd.h"
 #include "io.h"
+#include "member.h"
 #include "real.h"
 #include "wait.h"
 
@@ -16,18 +16,6 @@ static pthread_mutex_t moved_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct toe_moved *moved_log;
 static uint32_t moved_tail, moved_missed;
 
-/* Their addresses are the data of one-shot registrations: descriptor numbers. */
-static char mark_fd[TOE_SONODES];
-
-static epoll_data_t kernel_data(const struct member *m)
-{
-	epoll_data_t data = m->ev.data;
-
-	if (m->ev.events & EPOLLONESHOT)
-		data.ptr = &mark_fd[m->sn->fd];
-	return data;
-}
-
 void epset_lock(void)
 {
 	pthread_mutex_lock(&lock);
@@ -36,79 +24,6 @@ void epset_lock(void)
 void epset_unlock(void)
 {
 	pthread_mutex_unlock(&lock);
-}
-
-static void ready_add(struct member *m)
-{
-	if (m->ready || m->disabled)
-		return;
-	m->ready = 1;
-	m->set->nr_ready++;
-	TAILQ_INSERT_TAIL(&m->set->ready, m, in_ready);
-}
-
-static void ready_del(struct member *m)
-{
-	if (!m->ready)
-		return;
-	m->ready = 0;
-	m->set->nr_ready--;
-	TAILQ_REMOVE(&m->set->ready, m, in_ready);
-}
-
-static struct member *member_find(const struct sonode *sn, const struct epset *set)
-{
-	struct member *m;
-
-	for (m = sn->members; m; m = m->next_of_fd)
-		if (m->set == set)
-			return m;
-	return NULL;
-}
-
-static void member_unlink(struct member *m)
-{
-	struct member **p = &m->sn->members;
-
-	while (*p && *p != m)
-		p = &(*p)->next_of_fd;
-	if (*p)
-		st(p, m->next_of_fd);
-	ready_del(m);
-	LIST_REMOVE(m, in_set);
-	st(&m->set->nr_hw, m->set->nr_hw - m->on_hw);
-	st(&m->set->nr_nested, m->set->nr_nested - !!m->sn->ep);
-}
-
-static void member_free(struct member *m)
-{
-	member_unlink(m);
-	free(m);
-}
-
-static struct member *member_new(struct epset *set, struct sonode *sn)
-{
-	struct member *m = calloc(1, sizeof(*m));
-
-	if (!m)
-		return NULL;
-	m->set = set;
-	m->sn = sn;
-	m->next_of_fd = sn->members;
-	st(&sn->members, m);
-	LIST_INSERT_HEAD(&set->members, m, in_set);
-	st(&set->nr_nested, set->nr_nested + !!sn->ep);
-	return m;
-}
-
-static int kernel_mod(struct member *m, uint32_t events)
-{
-	struct epoll_event ev = { .events = events, .data = kernel_data(m) };
-	int err = errno, rc;
-
-	rc = real.epoll_ctl(m->set->slot->fd, EPOLL_CTL_MOD, m->sn->fd, &ev) < 0 ? -errno : 0;
-	errno = err;
-	return rc;
 }
 
 /* A toed that does not know this process: the TAPs that the instance held are no more. */
@@ -134,82 +49,6 @@ static void activate(struct epset *set)
 	wait_add_daemon(set->slot->fd);
 	st_sc(&set->active, 1);
 	st(&set->rescan, 1);
-}
-
-/* Hold the TAP that rings for this connection. */
-static int member_bind(struct member *m, uint32_t word)
-{
-	struct epset *set = m->set;
-	struct ring r;
-	struct qp *qp;
-	int rc;
-
-	rc = sonode_ring(m->sn, word, &r);
-	if (rc)
-		return rc;
-	qp = qp_bind(m->sn, &r);
-	if (!qp)
-		return -ENOBUFS;
-	if (!(set->qps & 1U << qp->idx)) {
-		wait_add_qp(set->slot->fd, qp);
-		st(&set->qps, set->qps | 1U << qp->idx);
-	}
-	return 0;
-}
-
-/* False: the kernel does not know this registration any more; m is gone. */
-static bool member_to_hw(struct member *m, uint32_t word)
-{
-	if (!m->on_hw && kernel_mod(m, 0)) {
-		member_free(m);
-		return false;
-	}
-	st(&m->set->nr_hw, m->set->nr_hw + !m->on_hw);
-	m->on_hw = 1;
-	if (member_bind(m, word)) {
-		st(&m->set->rescan, 1);
-		if (ld_sc(&m->set->sleepers))
-			daemon_kick();
-		return true;
-	}
-	m->word = word;
-	ready_add(m);
-	return true;
-}
-
-static bool member_to_kernel(struct member *m, uint32_t word)
-{
-	bool edge = m->ev.events & (EPOLLET | EPOLLONESHOT);
-	int rc = 0;
-
-	if (m->on_hw || (edge && m->word != word))
-		rc = kernel_mod(m, m->disabled ? EPOLLONESHOT : m->ev.events);
-	st(&m->set->nr_hw, m->set->nr_hw - m->on_hw);
-	m->on_hw = 0;
-	m->word = word;
-	ready_del(m);
-	if (rc != -ENOENT)
-		return true;
-	member_free(m);
-	return false;
-}
-
-/* Bring the kernel registration in line with the path. False: m is gone. */
-static bool member_sync(struct member *m)
-{
-	uint32_t word = sonode_word(m->sn);
-
-	if (word == m->word)
-		return true;
-	switch (word_path(word)) {
-	case TOE_PATH_HW:
-		return member_to_hw(m, word);
-	case TOE_PATH_MOVING:	/* the eventfd tells when it is over */
-		ready_del(m);
-		return true;
-	default:
-		return member_to_kernel(m, word);
-	}
 }
 
 bool epset_behind(const struct epset *set)
@@ -256,17 +95,17 @@ static uint32_t member_look(struct member *m)
 
 	if (sonode_word(m->sn) != m->word || !m->on_hw) {
 		if (member_sync(m) && sonode_word(m->sn) != m->word)
-			ready_del(m);
+			member_ready_del(m);
 		return 0;
 	}
 	got = ring_events(m);
-	ready_del(m);
+	member_ready_del(m);
 	if (!got)
 		return 0;
 	if (m->ev.events & EPOLLONESHOT)
 		m->disabled = 1;
 	else if (!(m->ev.events & EPOLLET))
-		ready_add(m);
+		member_ready_add(m);
 	return got;
 }
 
@@ -327,7 +166,7 @@ static uint32_t member_confirm(struct member *m, uint32_t events)
 	if (rc == 1 && p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL))
 		return events;
 	/* an edge that is not handed on must be able to come again */
-	kernel_mod(m, m->disabled ? EPOLLONESHOT : m->ev.events);
+	member_ask(m, m->disabled ? EPOLLONESHOT : m->ev.events);
 	if (m->ev.events & EPOLLONESHOT)
 		return 0;
 	return events & ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
@@ -340,7 +179,7 @@ uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
 
 	for (m = LIST_FIRST(&set->members); m; m = next) {
 		next = LIST_NEXT(m, in_set);
-		if ((m->ev.data.u64 != ev->data.u64 && kernel_data(m).u64 != ev->data.u64) ||
+		if ((m->ev.data.u64 != ev->data.u64 && member_data(m).u64 != ev->data.u64) ||
 		    !ld(&m->sn->tracked))
 			continue;
 		one = member_confirm(m, ev->events);
@@ -350,7 +189,7 @@ uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
 			return one;
 		left &= one;
 		if (member_sync(m) && m->on_hw)
-			ready_add(m);
+			member_ready_add(m);
 	}
 	return left;
 }
@@ -363,20 +202,20 @@ static bool member_claim(struct epset *set, struct sonode *sn, struct epoll_even
 	if (!m || (m->disabled && !set->inherited))
 		return false;
 	m->disabled = 1;
-	ready_del(m);
+	member_ready_del(m);
 	ev->data = m->ev.data;
 	return true;
 }
 
 bool epset_claim(struct epset *set, struct epoll_event *ev)
 {
-	char *p = ev->data.ptr;
+	int fd = member_marked(ev->data.ptr);
 	bool ok;
 
-	if (p < mark_fd || p >= mark_fd + TOE_SONODES)
+	if (fd < 0)
 		return true;
 	epset_lock();
-	ok = member_claim(set, slot_get(p - mark_fd), ev);
+	ok = member_claim(set, slot_get(fd), ev);
 	epset_unlock();
 	return ok;
 }
@@ -398,23 +237,12 @@ void epset_event(struct sonode *sn, struct epset *self)
 		next = m->next_of_fd;
 		if (!member_sync(m) || !m->on_hw)
 			continue;
-		ready_add(m);
+		member_ready_add(m);
 		kick |= wake_others(m->set, self);
 	}
 	epset_unlock();
 	if (kick)
 		daemon_kick();
-}
-
-/* The kernel has seen this registration: nothing to repair unless the path is another. */
-static void member_start(struct member *m)
-{
-	uint32_t word = sonode_word(m->sn);
-
-	if (word_path(word) == TOE_PATH_KERNEL && !m->on_hw)
-		m->word = word;
-	else
-		member_sync(m);
 }
 
 void epset_tracked(struct sonode *sn)
@@ -524,12 +352,12 @@ static bool mod_hw(struct sonode *slot, struct sonode *sn, const struct epoll_ev
 
 	if (!m || !sonode_get(sn->fd) || !member_sync(m) || !m->on_hw)
 		return false;
-	old = kernel_data(m);
+	old = member_data(m);
 	m->ev = *ev;
 	m->disabled = 0;
-	if (kernel_data(m).u64 != old.u64)
-		kernel_mod(m, 0);
-	ready_add(m);
+	if (member_data(m).u64 != old.u64)
+		member_ask(m, 0);
+	member_ready_add(m);
 	*kick = ld_sc(&m->set->sleepers);
 	return true;
 }
@@ -549,7 +377,7 @@ static void note(struct sonode *slot, struct sonode *sn, int op, const struct ep
 	}
 }
 
-/* As the application asks for it, but see mark_fd. */
+/* As the application asks for it, but see member_mark(). */
 static int kernel_ctl(struct sonode *slot, struct sonode *sn, int op, struct epoll_event *ev)
 {
 	struct epoll_event ours;
@@ -557,7 +385,7 @@ static int kernel_ctl(struct sonode *slot, struct sonode *sn, int op, struct epo
 	if (op != EPOLL_CTL_DEL && ev->events & EPOLLONESHOT && sonode_get(sn->fd) &&
 	    (op == EPOLL_CTL_ADD || (slot->ep && member_find(sn, slot->ep)))) {
 		ours.events = ev->events;
-		ours.data.ptr = &mark_fd[sn->fd];
+		ours.data.ptr = member_mark(sn->fd);
 		ev = &ours;
 	}
 	return real.epoll_ctl(slot->fd, op, sn->fd, ev);
@@ -647,7 +475,7 @@ static void set_forked(struct sonode *sn)
 	if (!set)
 		return;
 	LIST_FOREACH(m, &set->members, in_set)
-		ready_del(m);
+		member_ready_del(m);
 	set->qps = set->sleepers = set->daemon_gen = 0;
 	set->inherited = set->unclaimed = 1;
 }
