@@ -35,12 +35,9 @@ bool detour_helps(int err)
 static int rule(struct mnl_socket *nl, uint16_t type, uint16_t flags, uint8_t family)
 {
 	char buf[128];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct fib_rule_hdr *r;
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
+	struct fib_rule_hdr *r = nl_begin(buf, type, NLM_F_ACK | flags, sizeof(*r));
 
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
 	r->family = family;
 	r->action = FR_ACT_TO_TBL;
 	mnl_attr_put_u32(nlh, FRA_TABLE, MARK);
@@ -52,12 +49,9 @@ static int rule(struct mnl_socket *nl, uint16_t type, uint16_t flags, uint8_t fa
 static int route(struct mnl_socket *nl, uint16_t type, uint16_t flags, uint8_t family)
 {
 	char buf[128];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *r;
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
+	struct rtmsg *r = nl_begin(buf, type, NLM_F_ACK | flags, sizeof(*r));
 
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
 	r->rtm_family = family;
 	r->rtm_protocol = RTPROT_STATIC;
 	r->rtm_scope = type == RTM_NEWROUTE ? RT_SCOPE_LINK : RT_SCOPE_NOWHERE;
@@ -148,7 +142,7 @@ int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t loc
 
 	if (err)
 		return err;
-	nl = nl_open(0);
+	nl = nl_open(NETLINK_ROUTE, 0);
 	err = nl ? set_up(nl, family) : -errno;
 	if (!err)
 		err = allow(sock, &f, peer->ss_family == AF_INET6);

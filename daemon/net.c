@@ -169,8 +169,8 @@ static int net_sockets(struct net *net)
 
 	if (err)
 		return err;
-	net->ask = nl_open(0);
-	net->hear = net->ask ? nl_open(groups) : NULL;
+	net->ask = nl_open(NETLINK_ROUTE, 0);
+	net->hear = net->ask ? nl_open(NETLINK_ROUTE, groups) : NULL;
 	if (!net->hear)
 		err = -errno;
 	if (!err)

@@ -12,10 +12,10 @@
 #define NL_BUF		8192
 #define NUD_VALID	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
-struct mnl_socket *nl_open(unsigned int groups)
+struct mnl_socket *nl_open(int bus, unsigned int groups)
 {
 	const struct timeval patience = { .tv_sec = 2 };
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct mnl_socket *nl = mnl_socket_open2(bus, SOCK_CLOEXEC);
 
 	if (!nl)
 		return NULL;
@@ -24,6 +24,15 @@ struct mnl_socket *nl_open(unsigned int groups)
 		return nl;
 	mnl_socket_close(nl);
 	return NULL;
+}
+
+void *nl_begin(char *buf, uint16_t type, uint16_t flags, size_t len)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	return mnl_nlmsg_put_extra_header(nlh, len);
 }
 
 /* One request, one answer or acknowledgement. */
@@ -140,13 +149,10 @@ int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *
 {
 	unsigned int len = addr_len((uint8_t)flow->family);
 	char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rtm;
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
+	struct rtmsg *rtm = nl_begin(buf, RTM_GETROUTE, 0, sizeof(*rtm));
 	int err;
 
-	nlh->nlmsg_type = RTM_GETROUTE;
-	nlh->nlmsg_flags = NLM_F_REQUEST;
-	rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 	rtm->rtm_family = (unsigned char)flow->family;
 	rtm->rtm_dst_len = rtm->rtm_src_len = (unsigned char)(len * 8);
 	mnl_attr_put(nlh, RTA_DST, len, flow_addr(flow, flow->raddr));
@@ -198,12 +204,9 @@ static int neigh_cb(const struct nlmsghdr *nlh, void *arg)
 
 static struct nlmsghdr *neigh_request(char *buf, const struct nl_neigh *n, uint16_t type, uint16_t flags)
 {
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct ndmsg *ndm;
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
+	struct ndmsg *ndm = nl_begin(buf, type, flags, sizeof(*ndm));
 
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = flags;
-	ndm = mnl_nlmsg_put_extra_header(nlh, sizeof(*ndm));
 	ndm->ndm_family = n->family;
 	ndm->ndm_ifindex = n->ifindex;
 	mnl_attr_put(nlh, NDA_DST, addr_len(n->family), n->addr);
@@ -213,7 +216,7 @@ static struct nlmsghdr *neigh_request(char *buf, const struct nl_neigh *n, uint1
 int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n)
 {
 	char buf[128];
-	struct nlmsghdr *nlh = neigh_request(buf, n, RTM_GETNEIGH, NLM_F_REQUEST);
+	struct nlmsghdr *nlh = neigh_request(buf, n, RTM_GETNEIGH, 0);
 
 	return nl_talk(nl, nlh, neigh_cb, n);
 }
@@ -221,11 +224,11 @@ int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n)
 int nl_neigh_use(struct mnl_socket *nl, const struct nl_neigh *n)
 {
 	char buf[128];
-	struct nlmsghdr *nlh = neigh_request(buf, n, RTM_NEWNEIGH, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK);
+	struct nlmsghdr *nlh = neigh_request(buf, n, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_ACK);
 	struct ndmsg *ndm = mnl_nlmsg_get_payload(nlh);
 
 	ndm->ndm_flags = NTF_USE;
-	return nl_talk(nl, nlh, NULL, NULL);
+	return nl_do(nl, nlh);
 }
 
 /* ---- links ---- */
@@ -256,19 +259,16 @@ int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out)
 
 int nl_link_delete(int ifindex)
 {
-	struct mnl_socket *nl = nl_open(0);
+	struct mnl_socket *nl = nl_open(NETLINK_ROUTE, 0);
 	char buf[128];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct ifinfomsg *ifi;
 	int err;
 
 	if (!nl)
 		return -errno;
-	nlh->nlmsg_type = RTM_DELLINK;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi = nl_begin(buf, RTM_DELLINK, NLM_F_ACK, sizeof(*ifi));
 	ifi->ifi_index = ifindex;
-	err = nl_talk(nl, nlh, NULL, NULL);
+	err = nl_do(nl, (struct nlmsghdr *)buf);
 	mnl_socket_close(nl);
 	return err;
 }

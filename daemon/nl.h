@@ -4,6 +4,7 @@
 #define NL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "toe/hw_conn.h"
 
@@ -25,8 +26,8 @@ struct nl_neigh {
 	uint8_t mac[6];		/* valid if state is one of NUD_VALID */
 };
 
-/* A socket in the network namespace the caller is in; groups: of RTNLGRP_*, as nl_pid-style bits. */
-struct mnl_socket *nl_open(unsigned int groups);
+/* A socket in the network namespace the caller is in, for NETLINK_ROUTE or another bus; groups: RTMGRP_* bits. */
+struct mnl_socket *nl_open(int bus, unsigned int groups);
 
 /* 0; -ENETUNREACH: no unicast route. */
 int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *out);
@@ -48,6 +49,8 @@ struct nl_link {
 };
 int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out);
 
+/* Begin a request in buf, NLM_F_REQUEST is added to flags. Returns its family's header of len bytes, all 0. */
+void *nl_begin(char *buf, uint16_t type, uint16_t flags, size_t len);
 /* One request with NLM_F_ACK. 0 or the kernel's -errno. */
 int nl_do(struct mnl_socket *nl, struct nlmsghdr *nlh);
 

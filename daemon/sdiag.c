@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include "net.h"
 #include "netns.h"
+#include "nl.h"
 #include "sdiag.h"
 
 #define SDIAG_BUF	32768
@@ -67,12 +67,9 @@ static int on_sock(const struct nlmsghdr *nlh, void *arg)
 static int request(struct mnl_socket *nl, uint8_t family)
 {
 	char buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct inet_diag_req_v2 *r;
+	struct nlmsghdr *nlh = (struct nlmsghdr *)buf;
+	struct inet_diag_req_v2 *r = nl_begin(buf, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, sizeof(*r));
 
-	nlh->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
 	r->sdiag_family = family;
 	r->sdiag_protocol = IPPROTO_TCP;
 	r->idiag_ext = 1 << (INET_DIAG_INFO - 1);
@@ -97,20 +94,13 @@ static int dump(struct mnl_socket *nl, uint8_t family, struct sdiag *out)
 
 static struct mnl_socket *open_in(const struct net *net)
 {
-	const struct timeval patience = { .tv_sec = 2 };
 	struct mnl_socket *nl;
 
 	if (netns_enter(net->fd))
 		return NULL;
-	nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+	nl = nl_open(NETLINK_SOCK_DIAG, 0);
 	netns_leave();
-	if (!nl)
-		return NULL;
-	setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (!mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID))
-		return nl;
-	mnl_socket_close(nl);
-	return NULL;
+	return nl;
 }
 
 static int by_cookie(const void *a, const void *b)
