@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "app_priv.h"
+#include "array.h"
 #include "loop.h"
 
 #define REBUILD_US	5000	/* a miss rebuilds the index if it is older than this, */
@@ -53,15 +54,11 @@ static int compare(const void *a, const void *b)
 
 static int add_claim(uint64_t cookie, struct app *app, int fd)
 {
-	if (nr_claims == max_claims) {
-		size_t max = max_claims ? max_claims * 2 : 1024;
-		struct claim *more = realloc(claims, max * sizeof(*more));
+	struct claim *more = array_room(claims, nr_claims, &max_claims, sizeof(*more));
 
-		if (!more)
-			return -ENOMEM;
-		claims = more;
-		max_claims = max;
-	}
+	if (!more)
+		return -ENOMEM;
+	claims = more;
 	claims[nr_claims++] = (struct claim){ .cookie = cookie, .app = app->id, .fd = fd };
 	return 0;
 }

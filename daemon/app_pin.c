@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "app_priv.h"
+#include "array.h"
 #include "loop.h"
 
 #define MAX_HOLDERS	4096
@@ -76,15 +77,11 @@ static struct holder *holder_new(const struct app *app)
 
 static int add_cookie(struct holder *h, uint64_t cookie)
 {
-	if (h->nr == h->max) {
-		size_t max = h->max ? h->max * 2 : 16;
-		uint64_t *more = max <= MAX_PINS ? realloc(h->cookies, max * sizeof(*more)) : NULL;
+	uint64_t *more = h->nr < MAX_PINS ? array_room(h->cookies, h->nr, &h->max, sizeof(*more)) : NULL;
 
-		if (!more)
-			return -ENOMEM;
-		h->cookies = more;
-		h->max = max;
-	}
+	if (!more)
+		return -ENOMEM;
+	h->cookies = more;
 	h->cookies[h->nr++] = cookie;
 	return 0;
 }

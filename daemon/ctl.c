@@ -9,6 +9,7 @@
 #include "ctl.h"
 #include "log.h"
 #include "loop.h"
+#include "toe/maps.h"
 
 #define MAX_CLIENTS	64
 #define MAX_REQUEST	65536
@@ -74,6 +75,17 @@ void ctl_add_str(struct json_object *o, const char *key, const char *value)
 void ctl_add_bool(struct json_object *o, const char *key, bool value)
 {
 	json_object_object_add(o, key, json_object_new_boolean(value));
+}
+
+const char *ctl_why(unsigned int why)
+{
+	static const char *const whys[] = {
+#define X(sym, text) text,
+		TOE_WHYS(X)
+#undef X
+	};
+
+	return why < TOE_NR_WHYS ? whys[why] : "?";
 }
 
 static struct json_object *member(struct json_object *req, const char *key, enum json_type type)

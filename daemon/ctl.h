@@ -41,6 +41,7 @@ bool ctl_bool(struct json_object *req, const char *key);
 void ctl_add_int(struct json_object *o, const char *key, int64_t value);
 void ctl_add_str(struct json_object *o, const char *key, const char *value);
 void ctl_add_bool(struct json_object *o, const char *key, bool value);
+const char *ctl_why(unsigned int why);		/* enum toe_why, perhaps an application's, in words */
 
 ctl_cmd_fn ctl_list, ctl_show;			/* ctl_list.c */
 ctl_cmd_fn ctl_offload, ctl_upload;		/* ctl_move.c */

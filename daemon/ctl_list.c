@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "array.h"
 #include "conn.h"
 #include "ctl.h"
 #include "ctl_select.h"
@@ -11,12 +12,6 @@
 #include "nic.h"
 #include "toe/cc.h"
 #include "sdiag.h"
-
-static const char *const whys[] = {
-#define X(sym, text) text,
-	TOE_WHYS(X)
-#undef X
-};
 
 static const char *const paths[] = {
 	[TOE_KERNEL] = "kernel", [TOE_HOLD] = "moving", [TOE_HW] = "hardware",
@@ -59,7 +54,7 @@ static void add_owner(struct json_object *o, const struct hw_conn *conn, struct 
 	}
 	if (app)
 		why = app->sonodes[fd].why;
-	ctl_add_str(o, "why", why < TOE_NR_WHYS ? whys[why] : "?");
+	ctl_add_str(o, "why", ctl_why(why));
 }
 
 /* Bytes are the connection's, of its stays on both paths; segments are the engines' in this stay. */
@@ -122,15 +117,11 @@ struct list {
 
 static void note_shadow(struct list *l, struct json_object *o, const struct hw_conn *conn)
 {
-	if (l->nr_shadows == l->max_shadows) {
-		size_t max = l->max_shadows ? l->max_shadows * 2 : 64;
-		struct shadow *more = realloc(l->shadows, max * sizeof(*more));
+	struct shadow *more = array_room(l->shadows, l->nr_shadows, &l->max_shadows, sizeof(*more));
 
-		if (!more)
-			return;
-		l->shadows = more;
-		l->max_shadows = max;
-	}
+	if (!more)
+		return;
+	l->shadows = more;
 	l->shadows[l->nr_shadows++] = (struct shadow){
 		.o = o, .cookie = conn->cookie, .rx_base = conn->rx_base, .tx_base = conn->tx_base,
 	};

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "array.h"
 #include "conn.h"
 #include "ctl.h"
 #include "ctl_select.h"
@@ -35,12 +36,6 @@ struct job {
 	struct json_object *reasons;
 };
 
-static const char *const whys[] = {
-#define X(sym, text) text,
-	TOE_WHYS(X)
-#undef X
-};
-
 static void job_free(struct job *job)
 {
 	sd_event_source_disable_unref(job->source);
@@ -56,15 +51,11 @@ static void job_cancel(void *arg)
 
 static int job_add(struct job *job, const struct toe_flow *flow, uint64_t cookie)
 {
-	if (job->nr_items == job->max_items) {
-		size_t max = job->max_items ? job->max_items * 2 : 64;
-		struct item *more = realloc(job->items, max * sizeof(*more));
+	struct item *more = array_room(job->items, job->nr_items, &job->max_items, sizeof(*more));
 
-		if (!more)
-			return -ENOMEM;
-		job->items = more;
-		job->max_items = max;
-	}
+	if (!more)
+		return -ENOMEM;
+	job->items = more;
 	job->items[job->nr_items++] = (struct item){ .cookie = cookie, .flow = *flow };
 	return 0;
 }
@@ -97,7 +88,7 @@ static void refused(struct job *job, const struct item *it, int err, enum toe_wh
 	o = json_object_new_object();
 	ctl_add_int(o, "cookie", (int64_t)it->cookie);
 	ctl_add_int(o, "errno", -err);
-	ctl_add_str(o, "why", why < TOE_NR_WHYS ? whys[why] : "?");
+	ctl_add_str(o, "why", ctl_why(why));
 	json_object_array_add(job->reasons, o);
 }
 

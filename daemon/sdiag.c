@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include "array.h"
 #include "net.h"
 #include "netns.h"
 #include "nl.h"
@@ -16,18 +17,6 @@
 
 #define SDIAG_BUF	32768
 #define STATE_ESTABLISHED 1
-
-static int grow(struct sdiag *s)
-{
-	size_t max = s->max ? s->max * 2 : 64;
-	struct sdiag_sock *more = realloc(s->socks, max * sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	s->socks = more;
-	s->max = max;
-	return 0;
-}
 
 static int find_info(const struct nlattr *attr, void *arg)
 {
@@ -45,13 +34,16 @@ static int on_sock(const struct nlmsghdr *nlh, void *arg)
 	const struct nlattr *attr = NULL;
 	struct tcp_info info = { 0 };
 	struct sdiag *s = arg;
+	struct sdiag_sock *more;
 	size_t len;
 
 	if (nlh->nlmsg_type != SOCK_DIAG_BY_FAMILY || mnl_nlmsg_get_payload_len(nlh) < sizeof(*d))
 		return MNL_CB_OK;
 	mnl_attr_parse(nlh, sizeof(*d), find_info, &attr);
-	if (!attr || (s->nr == s->max && grow(s)))
+	more = attr ? array_room(s->socks, s->nr, &s->max, sizeof(*more)) : NULL;
+	if (!more)
 		return MNL_CB_OK;
+	s->socks = more;
 	len = mnl_attr_get_payload_len(attr);
 	memcpy(&info, mnl_attr_get_payload(attr), len < sizeof(info) ? len : sizeof(info));
 	s->socks[s->nr++] = (struct sdiag_sock){
