@@ -44,7 +44,7 @@ struct app *app_next(struct app *prev)
 
 /* ---- life ---- */
 
-static void read_comm(struct app *app)
+void app_read_comm(struct app *app)
 {
 	char path[64];
 	ssize_t n;
@@ -70,10 +70,7 @@ static int open_process(struct app *app)
 	len = sizeof(app->pidfd);
 	if (getsockopt(app->priv->sock, SOL_SOCKET, SO_PEERPIDFD, &app->pidfd, &len))
 		app->pidfd = (int)syscall(SYS_pidfd_open, cred.pid, 0);
-	if (app->pidfd < 0)
-		return -errno;
-	read_comm(app);
-	return 0;
+	return app->pidfd < 0 ? -errno : 0;
 }
 
 struct app *app_shell(void)
@@ -171,7 +168,7 @@ int app_hello(struct app *app)
 		app->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (app->efd < 0)
 		return -errno;
-	read_comm(app);
+	app_read_comm(app);
 	err = app_enter(app, 0);
 	if (err)
 		return err;

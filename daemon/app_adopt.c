@@ -173,16 +173,6 @@ static int fetch_efd(struct app *app, int id)
 	return app->efd < 0 ? -ENOENT : 0;
 }
 
-static void read_comm(struct app *app)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", app->pid);
-	if (read_file(path, app->comm, sizeof(app->comm)))
-		app->comm[0] = 0;
-	app->comm[strcspn(app->comm, "\n")] = 0;
-}
-
 /* The pidfd first: what is read of /proc afterwards is of that process if it has not ended. */
 static int fetch(struct app *app, const struct record *r)
 {
@@ -195,7 +185,7 @@ static int fetch(struct app *app, const struct record *r)
 		return -errno;
 	if (start_time(r->pid, &start) || start != r->start)
 		return -ESRCH;
-	read_comm(app);
+	app_read_comm(app);
 	err = fetch_table(app, r->table);
 	if (!err)
 		err = fetch_efd(app, r->efd);

@@ -68,13 +68,13 @@ static int do_hello(struct app *app, struct toe_msg *msg)
 		known = take_over(app);
 	if (known) {
 		msg->app = (__u16)known->id;
-		msg->reserved[0] = 1;	/* the table is the one the library has */
+		msg->known = 1;
 		reply(known, msg, known->priv->memfd, known->efd);
 		return 0;	/* a failure shows as a hang-up */
 	}
 	msg->rc = app_hello(app);
 	msg->app = (__u16)app->id;
-	msg->reserved[0] = 0;
+	msg->known = 0;
 	return msg->rc ? reply(app, msg, -1, -1) : reply(app, msg, app->priv->memfd, app->efd);
 }
 

@@ -34,6 +34,7 @@ int app_qp_open(struct app *app, struct toe_msg *msg);	/* TAP descriptor or -err
 int app_qp_close(struct app *app, unsigned int qp);
 
 void app_close_fd(int fd);
+void app_read_comm(struct app *app);	/* the process's name */
 int app_map_table(struct app *app);	/* from memfd */
 struct app *app_shell(void);		/* all descriptors -1 */
 int app_enter(struct app *app, unsigned int id);	/* under a number; 0: choose */

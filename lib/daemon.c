@@ -193,7 +193,7 @@ static int hello(void)
 	intfd_close(&efd);
 	rc = intfd_adopt(&efd, fds[1]);
 	/* a toed that was started again and knows this process answers with the table it has */
-	if (!rc && !(msg.reserved[0] && ld(&toe_proc->live))) {
+	if (!rc && !(msg.known && ld(&toe_proc->live))) {
 		start_afresh();
 		rc = map_table(fds[0]);
 	}

@@ -64,7 +64,7 @@ struct toe_moved {
 #define TOE_APP_VERSION		2
 
 enum toe_msg_type {
-	/* request: version. reply: app, fds: [0] sonode table memfd, [1] eventfd that
+	/* request: version. reply: app, known, fds: [0] sonode table memfd, [1] eventfd that
 	 * the daemon writes after every completed move of this application. */
 	TOE_MSG_HELLO = 1,
 	/* request: -. reply: qp, slab, chunk, fds: [0] TAP, non-blocking: a write then
@@ -96,7 +96,8 @@ struct toe_msg {
 	__u16 slab;
 	__u16 chunk;
 	__u32 why;		/* enum toe_why */
-	__u32 reserved[2];
+	__u32 known;		/* reply to HELLO: 1, the table is the one the library has */
+	__u32 reserved;
 };
 _Static_assert(sizeof(struct toe_msg) == 36, "toe_msg");
 
