@@ -25,12 +25,19 @@ struct neigh {
 
 static struct neigh *hops;
 
-static struct neigh *find(struct net *net, const struct nl_neigh *n)
+static struct neigh_key key_of(const struct net *net, const struct nl_neigh *n)
 {
 	struct neigh_key key = { .net = net->number, .ifindex = n->ifindex, .family = n->family };
-	struct neigh *e;
 
 	memcpy(key.addr, n->addr, sizeof(key.addr));
+	return key;
+}
+
+static struct neigh *find(const struct net *net, const struct nl_neigh *n)
+{
+	struct neigh_key key = key_of(net, n);
+	struct neigh *e;
+
 	HASH_FIND(hh, hops, &key, sizeof(key), e);
 	return e;
 }
@@ -44,8 +51,7 @@ static void remember(struct net *net, const struct nl_neigh *n)
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return;
-	e->key = (struct neigh_key){ .net = net->number, .ifindex = n->ifindex, .family = n->family };
-	memcpy(e->key.addr, n->addr, sizeof(e->key.addr));
+	e->key = key_of(net, n);
 	e->net = net;
 	e->n = *n;
 	HASH_ADD(hh, hops, key, sizeof(e->key), e);
@@ -84,11 +90,9 @@ bool neigh_update(struct net *net, const struct nl_neigh *n, bool deleted)
 
 	if (!e || deleted || (!nl_neigh_valid(n) && !failed))
 		return false;
-	if (failed) {
-		e->n.state = n->state;
-		return true;
-	}
 	e->n.state = n->state;
+	if (failed)
+		return true;
 	if (!memcmp(e->n.mac, n->mac, 6))
 		return false;
 	memcpy(e->n.mac, n->mac, 6);

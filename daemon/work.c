@@ -19,6 +19,12 @@
 static sd_event_source *doorbell, *tick, *spare, *confirm, *after, *term, *intr;
 static bool ticking, sparing;
 
+static int set_timer(sd_event_source *source, uint64_t in_us)
+{
+	sd_event_source_set_time(source, loop_clock_us() + in_us);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 /* Arm before looking: a request made after the look rings, one made before is seen. */
 static void service(void)
 {
@@ -44,8 +50,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	ticking = conn_count() > 0;
 	if (!ticking)
 		return 0;
-	sd_event_source_set_time(source, loop_clock_us() + TICK_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return set_timer(source, TICK_US);
 }
 
 static int on_spare(sd_event_source *source, uint64_t usec, void *arg)
@@ -56,8 +61,7 @@ static int on_spare(sd_event_source *source, uint64_t usec, void *arg)
 	sparing = !slab_has_spare();
 	if (!sparing)
 		return 0;
-	sd_event_source_set_time(source, loop_clock_us() + SPARE_RETRY_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return set_timer(source, SPARE_RETRY_US);
 }
 
 /* Offloaded traffic does not keep the kernel's neighbour entries alive. */
@@ -69,14 +73,7 @@ static int on_confirm(sd_event_source *source, uint64_t usec, void *arg)
 		neigh_use_all();
 	else
 		neigh_forget(NULL);
-	sd_event_source_set_time(source, loop_clock_us() + NEIGH_USE_S * 1000000ULL);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-static void set_timer(sd_event_source *source, uint64_t in_us)
-{
-	sd_event_source_set_time(source, loop_clock_us() + in_us);
-	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return set_timer(source, NEIGH_USE_S * 1000000ULL);
 }
 
 /* After any other event: what it did may have given the timers something to do. */
