@@ -503,7 +503,9 @@ static __always_inline int on_segment(struct xdp_md *ctx, struct gen_conn *c, st
 	bool keepalive = !in->len && in->seq == c->rcv_nxt - 1;
 
 	in->now_ns = bpf_ktime_get_ns();
-	if (in->flags & (TCP_RST | TCP_FIN | TCP_SYN)) {
+	if ((in->flags & (TCP_RST | TCP_SYN)) == TCP_SYN)	/* sent again, for want of an answer; RFC 5961 section 4 */
+		return out_ack(ctx, c, in);
+	if (in->flags & (TCP_RST | TCP_FIN)) {
 		if (in->flags & TCP_RST && in->seq != c->rcv_nxt)	/* RFC 5961 section 3 */
 			return XDP_DROP;
 		in->st->nr[GEN_CLOSED]++;
