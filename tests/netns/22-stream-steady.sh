@@ -32,6 +32,7 @@ for style in threads epoll epollet poll select; do
 	steady $style $((${bulk%M} / 3))M -e
 done
 [ "$(counter RX_BYTES)" -gt 50000000 ] || fail "RX engine took $(counter RX_BYTES) bytes"
+[ "$(counter TX_BYTES)" -gt 50000000 ] || fail "TX engine sent $(counter TX_BYTES) bytes"
 [ "${1:-}" != veth ] || exit 0
 nothing_lost
 "$0" veth

@@ -26,4 +26,6 @@ finish client 60 || fail "pgbench ($?)"
 stop flip
 grep -E 'transactions (actually|type)|failed|tps' "$LOGS/client"
 grep -q 'number of failed transactions: 0 ' "$LOGS/client" || fail "failed transactions"
-say "$(moves) moves"
+say "$(moves) moves, RX engine took $(counter RX_SEGS) segments, TX engine sent $(counter TX_SEGS)"
+[ "$(moves)" -ge 20 ] || fail "only $(moves) moves"
+[ "$(counter RX_SEGS)" -gt 100 ] && [ "$(counter TX_SEGS)" -gt 100 ] || fail "the engines carried next to nothing"

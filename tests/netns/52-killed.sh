@@ -21,8 +21,10 @@ start() {
 	eventually 10 logged client connected || fail "client did not connect"
 	ctl offload --all || fail "offload"
 	all_on hardware 1 || fail "not in hardware"
+	rx=$(counter RX_BYTES) tx=$(counter TX_BYTES)
 	echo 100000 >&3
 	eventually 10 logged client '^ok 100000' || fail "no echo"
+	(($(counter RX_BYTES) >= rx + 100000 && $(counter TX_BYTES) >= tx + 100000)) || fail "the echo went past the engines"
 }
 
 start

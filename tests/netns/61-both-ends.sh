@@ -23,3 +23,6 @@ for style in threads epollet; do
 	stop flip
 	say "$style: $(moves) moves"
 done
+[ "$(moves)" -ge 20 ] || fail "only $(moves) moves"
+[ "$(counter RX_SEGS)" -gt 1000 ] || fail "the RX engines took $(counter RX_SEGS) segments"
+[ "$(counter TX_SEGS)" -gt 1000 ] || fail "the TX engines sent $(counter TX_SEGS) segments"

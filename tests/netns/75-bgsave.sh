@@ -34,6 +34,7 @@ for round in 1 2; do
 done
 say "$(($(counter uploads) - before)) uploads during two saves"
 # then with moves all the time
+before=$(moves)
 spawn flip srv "$HELPERS/flip" "$SEED" 50 --all -- "$B/toectl" --rundir "$RUNDIR"
 for round in 3; do
 	cli bgsave >/dev/null
@@ -45,4 +46,5 @@ stop flip
 alive bench || fail "the benchmark ended: $(tail -1 "$LOGS/bench")"
 stop check
 grep -q 'kvcheck: ok' "$LOGS/check" || fail "$(tail -1 "$LOGS/check")"
+[ $(($(moves) - before)) -ge 56 ] || fail "only $(($(moves) - before)) moves during the third save"
 say "$(moves) moves, $(grep -o '[0-9]* replies' "$LOGS/check") checked"
