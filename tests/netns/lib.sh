@@ -218,7 +218,7 @@ toed_stop() {
 
 ctl() { "$B/toectl" --rundir "$RUNDIR" "$@"; }
 
-# counter NAME: of toectl stats, 0 if it is not there
+# counter NAME: of toectl stats; nothing if toed does not answer or has no such counter, so that no comparison holds
 counter() { ctl --json stats | python3 "$HELPERS/jsonget" "$1"; }
 
 # paths: connections by path, as "kernel 3 hardware 50"
@@ -232,7 +232,7 @@ snmp() {
 	in_ns "$1" cat /proc/net/snmp /proc/net/netstat | awk -v p="$2:" -v f="$3" '
 		$1 != p { next }
 		!(p in names) { names[p] = 1; for (i = 2; i <= NF; i++) col[$i] = i; next }
-		{ print (f in col) ? $col[f] : 0; exit }'
+		{ if (f in col) print $col[f]; exit }'
 }
 
 # Frames that met the XDP program of a veth. (Its rx_packets counts those of a stack twice.)
