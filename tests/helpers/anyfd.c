@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,21 +13,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 #include "tests/helpers/flow_conn.h"
 
-#define MUCH	60000
-
-static void again(struct flow *f, const char *when)
-{
-	flow_to_hw(f);
-	engines_mark();
-	flow_exchange(f, MUCH);
-	want_path(f, P_HW, when);
-	want_engines(when);
-}
 
 /* The same connection by another number, in turns. */
 static void both_numbers(struct flow *f, int other)
@@ -98,9 +84,9 @@ static void dup2_over(void)
 	if (dup2(g->fd, f->fd) != f->fd)
 		die("dup2: %s", strerror(errno));
 	g->fd = f->fd;
-	flow_exchange(g, MUCH);
+	flow_exchange(g, FLOW_MUCH);
 	close(was);
-	flow_exchange(g, MUCH);
+	flow_exchange(g, FLOW_MUCH);
 	flow_end(g);
 }
 
@@ -111,7 +97,7 @@ static void dup2_same(void)
 	if (dup2(f->fd, f->fd) != f->fd)
 		die("dup2: %s", strerror(errno));
 	want_path(f, P_HW, "dup2 onto itself");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -121,7 +107,7 @@ static void range_others(void)
 
 	if (close_range(f->fd + 1, ~0U, 0))
 		die("close_range: %s", strerror(errno));
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "close_range of all others");
 	flow_end(f);
 }
@@ -134,19 +120,9 @@ static void range_it(void)
 		die("close_range: %s", strerror(errno));
 	if (fcntl(f->fd, F_GETFD) >= 0)
 		die("still open");
-	flow_exchange(g, MUCH);
+	flow_exchange(g, FLOW_MUCH);
 	want_path(g, P_HW, "close_range of another");
 	flow_end(g);
-}
-
-/* A new connection moves, whatever was done before. */
-static void fresh(const char *when)
-{
-	struct flow *f = flow_open();
-
-	flow_exchange(f, MUCH);
-	want_path(f, P_HW, when);
-	flow_end(f);
 }
 
 static void close_loop(void)
@@ -156,17 +132,17 @@ static void close_loop(void)
 	for (int fd = 3; fd < 1100; fd++)
 		if (fd != f->fd)
 			close(fd);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "all closed but one");
 	close(f->fd);
-	fresh("after all were closed");
+	flow_fresh("after all were closed");
 }
 
 static void close_from(void)
 {
 	flow_open();
 	closefrom(3);
-	fresh("after closefrom");
+	flow_fresh("after closefrom");
 }
 
 static void close_raw(void)	/* by syscall(): libc's wrapper is not passed */
@@ -174,7 +150,7 @@ static void close_raw(void)	/* by syscall(): libc's wrapper is not passed */
 	flow_open();
 	if (syscall(SYS_close_range, 3, ~0U, 0))
 		die("close_range: %s", strerror(errno));
-	fresh("after the system call");
+	flow_fresh("after the system call");
 }
 
 /* The library's descriptors are gone in a way that nothing can intercept. */
@@ -198,10 +174,10 @@ static void close_bare(void)
 		if (fd != f->fd)
 			bare_close(fd);
 	flow_exchange(f, 1000);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 	sleep(1);	/* the library looks for toed once a second */
-	fresh("after the descriptors were lost");
+	flow_fresh("after the descriptors were lost");
 }
 
 static void rlimit(void)
@@ -219,16 +195,16 @@ static void rlimit(void)
 	for (int i = 200; i < (int)rl.rlim_cur && i < 5000; i++)
 		if (dup2(fd, i) != i)
 			die("dup2 onto %d: %s", i, strerror(errno));
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "all numbers taken");
 	for (int i = 200; i < (int)rl.rlim_cur && i < 5000; i++)
 		if (close(i))
 			die("close %d: %s", i, strerror(errno));
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 	rl.rlim_cur = 40;
 	setrlimit(RLIMIT_NOFILE, &rl);
-	fresh("under a small limit");
+	flow_fresh("under a small limit");
 }
 
 /* ---- who moves the bytes ---- */
@@ -248,7 +224,7 @@ static void stdio(void)
 	flow_check(f, buf, sizeof(buf));
 	if (fclose(in))
 		die("fclose");
-	fresh("after fdopen");
+	flow_fresh("after fdopen");
 }
 
 static void do_dprintf(void)
@@ -259,7 +235,7 @@ static void do_dprintf(void)
 	if (dprintf(f->fd, "abc%d", 123) != 6 || recv(f->fd, buf, 6, MSG_WAITALL) != 6 ||
 	    memcmp(buf, "abc123", 6) != 0)
 		die("dprintf");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -287,7 +263,7 @@ static void do_sendfile(void)
 		die("sendfile: %s", strerror(errno));
 	want_path(f, P_KERNEL, "sendfile");
 	flow_recv(f, 40000);
-	again(f, "after sendfile");
+	flow_again(f, "after sendfile");
 	flow_end(f);
 }
 
@@ -312,7 +288,7 @@ static void do_splice(void)
 		flow_check(f, buf, n);
 		got += n;
 	}
-	again(f, "after splice");
+	flow_again(f, "after splice");
 	flow_end(f);
 }
 
@@ -333,7 +309,7 @@ static void do_vmsplice(void)
 	flow_recv(f, sizeof(buf));
 	if (vmsplice(f->fd, &iov, 1, 0) != -1 || errno != EBADF)
 		die("vmsplice on a socket: %s", strerror(errno));
-	again(f, "after vmsplice");
+	flow_again(f, "after vmsplice");
 	flow_end(f);
 }
 
@@ -441,7 +417,7 @@ static void io_uring(void)
 	uring_open(&u);
 	want_path(f, P_KERNEL, "io_uring set up");
 	uring_use(&u, f);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_dial(g, 0);
 	flow_exchange(g, 1000);
 	if (flow_try_hw(g))
@@ -449,243 +425,6 @@ static void io_uring(void)
 	uring_use(&u, g);
 	flow_end(f);
 	flow_end(g);
-}
-
-/* ---- signals and cancellation ---- */
-
-static volatile sig_atomic_t caught;
-static void on_signal(int sig) { (void)sig; caught++; }
-
-static void arm_signal(int flags)
-{
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = flags };
-	struct itimerval it = { .it_value = { 0, 50000 } };
-
-	alarm(0);
-	caught = 0;
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &it, NULL);
-}
-
-static struct flow *shared_flow;
-
-static void *send_later(void *arg)
-{
-	usleep(150000);
-	flow_send(shared_flow, (size_t)arg);
-	return NULL;
-}
-
-static void want_eintr(const char *call, long rc)
-{
-	if (rc != -1 || errno != EINTR || !caught)
-		die("%s: %ld, %s, %d signals", call, rc, strerror(errno), (int)caught);
-}
-
-static void sig_plain(void)
-{
-	struct flow *f = flow_open();
-	struct pollfd p = { f->fd, POLLIN, 0 };
-	struct epoll_event ev = { .events = EPOLLIN };
-	int ep = epoll_create1(0);
-	struct timeval tv = { 5, 0 };
-	char c;
-	fd_set r;
-
-	arm_signal(0);
-	want_eintr("read", read(f->fd, &c, 1));
-	arm_signal(0);
-	want_eintr("recv", recv(f->fd, &c, 1, MSG_WAITALL));
-	for (int i = 0; i < 2; i++) {	/* poll and its like, whatever SA_RESTART says */
-		arm_signal(i ? SA_RESTART : 0);
-		want_eintr("poll", poll(&p, 1, 5000));
-		arm_signal(i ? SA_RESTART : 0);
-		FD_ZERO(&r);
-		FD_SET(f->fd, &r);
-		want_eintr("select", select(f->fd + 1, &r, NULL, NULL, &tv));
-		epoll_ctl(ep, EPOLL_CTL_ADD, f->fd, &ev);
-		arm_signal(i ? SA_RESTART : 0);
-		want_eintr("epoll_wait", epoll_wait(ep, &ev, 1, 5000));
-	}
-	want_path(f, P_HW, "signals");
-	flow_exchange(f, MUCH);
-	flow_end(f);
-}
-
-static void sig_restart(void)
-{
-	struct timeval tv = { 5, 0 };
-	pthread_t t;
-	char c;
-
-	shared_flow = flow_open();
-	arm_signal(SA_RESTART);
-	pthread_create(&t, NULL, send_later, (void *)1000L);
-	flow_recv(shared_flow, 1000);
-	pthread_join(t, NULL);
-	if (!caught)
-		die("no signal came");
-	/* with a timeout the kernel never restarts: signal(7) */
-	setsockopt(shared_flow->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	arm_signal(SA_RESTART);
-	want_eintr("read with SO_RCVTIMEO", read(shared_flow->fd, &c, 1));
-	want_path(shared_flow, P_HW, "signals");
-	flow_end(shared_flow);
-}
-
-/* Fill everything up to the peer, whose echo nobody reads. */
-static void choke(struct flow *f)
-{
-	static unsigned char buf[65536];
-	ssize_t n;
-	int idle = 0;
-
-	while (idle < 20) {
-		flow_fill(f, buf, sizeof(buf));
-		n = send(f->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
-		f->tx -= sizeof(buf) - (n > 0 ? n : 0);
-		idle = n > 0 ? 0 : idle + 1;
-		if (n <= 0)
-			usleep(10000);
-	}
-}
-
-static void *write_all(void *arg)
-{
-	unsigned char buf[100000];
-	struct flow *f = arg;
-	ssize_t n;
-
-	flow_fill(f, buf, sizeof(buf));
-	n = write(f->fd, buf, sizeof(buf));
-	if (n != sizeof(buf))
-		die("write: %zd, %s", n, strerror(errno));
-	return NULL;
-}
-
-static void sig_writer(void)
-{
-	struct flow *f = flow_open();
-	unsigned char c;
-	pthread_t t;
-
-	choke(f);
-	arm_signal(0);
-	c = 0;
-	want_eintr("write", write(f->fd, &c, 1));
-	arm_signal(SA_RESTART);
-	pthread_create(&t, NULL, write_all, f);
-	usleep(200000);
-	flow_recv(f, f->tx - f->rx);	/* the writer has noted what it writes */
-	pthread_join(t, NULL);
-	want_path(f, P_HW, "signals");
-	flow_end(f);
-}
-
-static void *read_one(void *arg)
-{
-	char c;
-	struct flow *f = arg;
-
-	if (read(f->fd, &c, 1) != 0)
-		die("a cancelled read came back");
-	return NULL;
-}
-
-static void *write_some(void *arg)
-{
-	static char none[32 << 20];
-	struct flow *f = arg;
-
-	send(f->fd, none, sizeof(none), MSG_NOSIGNAL);
-	return NULL;
-}
-
-static void *wait_epoll(void *arg)
-{
-	struct epoll_event ev;
-
-	epoll_wait((int)(intptr_t)arg, &ev, 1, -1);
-	return NULL;
-}
-
-static void cancel(pthread_t t)
-{
-	void *how;
-
-	usleep(100000);
-	pthread_cancel(t);
-	pthread_join(t, &how);
-	if (how != PTHREAD_CANCELED)
-		die("was not cancelled");
-}
-
-static void cancel_reader(void)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-	struct flow *f = flow_open();
-	int ep = epoll_create1(0);
-	pthread_t t;
-
-	for (int i = 0; i < 4; i++) {
-		pthread_create(&t, NULL, read_one, f);
-		cancel(t);
-		flow_exchange(f, 1000);
-		if (i & 1)
-			flow_to_hw(f);
-		else
-			flow_to_kernel(f);
-	}
-	epoll_ctl(ep, EPOLL_CTL_ADD, f->fd, &ev);
-	pthread_create(&t, NULL, wait_epoll, (void *)(intptr_t)ep);
-	cancel(t);
-	again(f, "after cancelled readers");
-	flow_end(f);
-}
-
-/* Blocked, on either path; then the stream's end is torn, but moves and locks work. */
-static void cancel_writer(void)
-{
-	struct flow *f = flow_open();
-	pthread_t t;
-
-	for (int i = 0; i < 2; i++) {
-		choke(f);
-		pthread_create(&t, NULL, write_some, f);
-		cancel(t);
-		flow_to_kernel(f);
-		pthread_create(&t, NULL, write_some, f);
-		cancel(t);
-		flow_to_hw(f);
-	}
-	close(f->fd);
-	fresh("after cancelled writers");
-}
-
-static void *cancelled_send(void *arg)
-{
-	static const char some[100];
-
-	pthread_cancel(pthread_self());
-	while (send((int)(intptr_t)arg, some, sizeof(some), MSG_NOSIGNAL) > 0)
-		usleep(1000);
-	return NULL;
-}
-
-/* Pending when the call begins: nothing stays counted or locked. */
-static void cancel_pending(void)
-{
-	struct flow *f = flow_open();
-	pthread_t t;
-
-	for (int i = 0; i < 2; i++) {
-		if (!i)
-			flow_to_kernel(f);
-		pthread_create(&t, NULL, cancelled_send, (void *)(intptr_t)f->fd);
-		pthread_join(t, NULL);
-		again(f, "after a cancelled sender");
-	}
-	flow_end(f);
 }
 
 /* ---- privileges ---- */
@@ -697,12 +436,12 @@ static void privileges(void)
 	ctl_request("{\"cmd\":\"ping\"}\n", (char[1000]){ 0 }, 1000);	/* keeps its connection */
 	if (setgid(65534) || setuid(65534))
 		die("setuid");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "as nobody");
 	flow_to_kernel(f);
-	again(f, "as nobody");
+	flow_again(f, "as nobody");
 	flow_end(f);
-	fresh("as nobody");
+	flow_fresh("as nobody");
 }
 
 static void do_chroot(void)
@@ -712,12 +451,12 @@ static void do_chroot(void)
 
 	if (!mkdtemp(dir) || chroot(dir) || chdir("/"))
 		die("chroot: %s", strerror(errno));
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "after chroot");
 	flow_to_kernel(f);
-	again(f, "after chroot");
+	flow_again(f, "after chroot");
 	flow_end(f);
-	fresh("after chroot");
+	flow_fresh("after chroot");
 }
 
 static const struct flow_case cases[] = {
@@ -742,12 +481,6 @@ static const struct flow_case cases[] = {
 	{ "vmsplice", do_vmsplice },
 	{ "raw", raw },
 	{ "io_uring", io_uring },
-	{ "sig-plain", sig_plain },
-	{ "sig-restart", sig_restart },
-	{ "sig-writer", sig_writer },
-	{ "cancel-reader", cancel_reader },
-	{ "cancel-writer", cancel_writer },
-	{ "cancel-pending", cancel_pending },
 	{ "privileges", privileges },
 	{ "chroot", do_chroot },
 	{ NULL, NULL },

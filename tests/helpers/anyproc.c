@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include "tests/helpers/flow_conn.h"
 
-#define MUCH	60000
 #define USED	10000		/* bytes that another program moves */
 
 extern char **environ;
@@ -52,16 +51,6 @@ static void used(struct flow *f)	/* by the other program */
 	f->rx += USED;
 }
 
-/* In hardware again, and through it. */
-static void again(struct flow *f, const char *when)
-{
-	flow_to_hw(f);
-	engines_mark();
-	flow_exchange(f, MUCH);
-	want_path(f, P_HW, when);
-	want_engines(when);
-}
-
 static pid_t child_of(void (*run)(struct flow *f), struct flow *f)
 {
 	pid_t pid = fork();
@@ -73,7 +62,7 @@ static pid_t child_of(void (*run)(struct flow *f), struct flow *f)
 	_exit(0);
 }
 
-static void use_some(struct flow *f) { flow_exchange(f, MUCH); }
+static void use_some(struct flow *f) { flow_exchange(f, FLOW_MUCH); }
 static void sleep_some(struct flow *f) { (void)f; usleep(300000); }
 static void close_it(struct flow *f) { close(f->fd); usleep(100000); }
 
@@ -83,10 +72,10 @@ static void fork_parent(void)
 	struct flow *f = flow_open();
 	pid_t pid = child_of(sleep_some, f);
 
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "a child that does nothing");
 	wait_child(pid, "child");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "after the child");
 	flow_end(f);
 }
@@ -98,8 +87,8 @@ static void fork_child(void)
 
 	wait_child(pid, "child");
 	want_path(f, P_KERNEL, "after use in the child");
-	flow_exchange(f, MUCH);
-	again(f, "after the child has ended");
+	flow_exchange(f, FLOW_MUCH);
+	flow_again(f, "after the child has ended");
 	flow_end(f);
 }
 
@@ -133,7 +122,7 @@ static void fork_both(void)
 	}
 	take_turns(f, up[0], down[1], true);
 	wait_child(pid, "child");
-	again(f, "after the child has ended");
+	flow_again(f, "after the child has ended");
 	flow_end(f);
 }
 
@@ -155,9 +144,9 @@ static void fork_shared(void)
 	want_path(f, P_KERNEL, "after use in the child");
 	if (flow_try_hw(f))
 		die("offloaded while two processes use it");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	wait_child(pid, "child");
-	again(f, "after the child has ended");
+	flow_again(f, "after the child has ended");
 	flow_end(f);
 }
 
@@ -166,7 +155,7 @@ static void use_alone(struct flow *f)
 {
 	flow_exchange(f, 3000);
 	usleep(100000);
-	again(f, "in the child, alone");
+	flow_again(f, "in the child, alone");
 	flow_end(f);
 }
 
@@ -184,9 +173,9 @@ static void fork_close(void)
 	struct flow *f = flow_open();
 	pid_t pid = child_of(close_it, f);
 
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	wait_child(pid, "child");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "after the child has closed it");
 	flow_end(f);
 }
@@ -255,7 +244,7 @@ static void daemon_loop(int verdict)
 	alarm(20);
 	epoll_echo(ep, f, 5);
 	usleep(100000);
-	again(f, "in the daemon");
+	flow_again(f, "in the daemon");
 	epoll_echo(ep, f, 5);
 	want_path(f, P_HW, "events in hardware");
 	flow_to_kernel(f);
@@ -306,7 +295,7 @@ static void epoll_parent(void)
 		flow_recv(f, 100);
 	}
 	wait_child(pid, "child");
-	again(f, "after the child has ended");
+	flow_again(f, "after the child has ended");
 	epoll_echo(ep, f, 5);
 	flow_end(f);
 }
@@ -341,8 +330,8 @@ static void fork_exec_lib(void)
 	struct flow *f = flow_open();
 
 	fork_exec(f, environ, false);
-	flow_exchange(f, MUCH);
-	again(f, "after the other program");
+	flow_exchange(f, FLOW_MUCH);
+	flow_again(f, "after the other program");
 	flow_end(f);
 }
 
@@ -351,8 +340,8 @@ static void fork_exec_bare(void)
 	struct flow *f = flow_open();
 
 	fork_exec(f, bare_env, false);
-	flow_exchange(f, MUCH);
-	again(f, "after the other program");
+	flow_exchange(f, FLOW_MUCH);
+	flow_again(f, "after the other program");
 	flow_end(f);
 }
 
@@ -361,8 +350,8 @@ static void fork_exec_hold(void)
 	struct flow *f = flow_open();
 
 	fork_exec(f, bare_env, true);
-	flow_exchange(f, MUCH);
-	again(f, "after the other program");
+	flow_exchange(f, FLOW_MUCH);
+	flow_again(f, "after the other program");
 	flow_end(f);
 }
 
@@ -379,7 +368,7 @@ static void fork_exec_cloexec(void)
 		_exit(127);
 	}
 	wait_child(pid, "true");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	want_path(f, P_HW, "exec with close-on-exec");
 	flow_end(f);
 }
@@ -404,7 +393,7 @@ static void vfork_exec(bool use)
 		used(f);
 	else
 		want_path(f, P_HW, "vfork, exec with close-on-exec");
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -423,7 +412,7 @@ static void vfork_keep(void)
 	}
 	wait_child(pid, "after vfork");
 	used(f);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -443,7 +432,7 @@ static void spawn(bool dup_it)
 	wait_child(pid, "spawned");
 	posix_spawn_file_actions_destroy(&fa);
 	used(f);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -466,8 +455,8 @@ static void system_use(void)
 	if (system(cmd))
 		die("system: %s", cmd);
 	used(f);
-	flow_exchange(f, MUCH);
-	again(f, "after system()");
+	flow_exchange(f, FLOW_MUCH);
+	flow_again(f, "after system()");
 	flow_end(f);
 }
 
@@ -482,7 +471,7 @@ static void popen_use(void)
 	if (!p || pclose(p))
 		die("popen: %s", cmd);
 	used(f);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -510,8 +499,8 @@ static void exec_fails(void)
 
 	if (execl("/nonexistent", "x", NULL) != -1 || errno != ENOENT)
 		die("exec of nothing: %s", strerror(errno));
-	flow_exchange(f, MUCH);
-	again(f, "after a failed exec");
+	flow_exchange(f, FLOW_MUCH);
+	flow_again(f, "after a failed exec");
 	flow_end(f);
 }
 
@@ -604,7 +593,7 @@ static void scm_bare(void)
 	pass(pair[0], f->fd);
 	wait_child(pid, "receiver");
 	used(f);
-	flow_exchange(f, MUCH);
+	flow_exchange(f, FLOW_MUCH);
 	flow_end(f);
 }
 
@@ -620,9 +609,9 @@ static void scm_lib(void)
 	pid = fork();
 	if (!pid) {
 		f->fd = take(pair[1]);
-		flow_exchange(f, MUCH);
+		flow_exchange(f, FLOW_MUCH);
 		usleep(100000);
-		again(f, "in the receiver");
+		flow_again(f, "in the receiver");
 		flow_end(f);
 		_exit(0);
 	}

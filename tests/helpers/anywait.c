@@ -361,23 +361,6 @@ static void edges(void)
 
 /* ---- writers ---- */
 
-/* Fill everything up to the peer, whose echo nobody reads. */
-static void choke(void)
-{
-	static unsigned char buf[65536];
-	ssize_t n;
-	int idle = 0;
-
-	while (idle < 20) {
-		flow_fill(flow, buf, sizeof(buf));
-		n = send(flow->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
-		flow->tx -= sizeof(buf) - (n > 0 ? n : 0);
-		idle = n > 0 ? 0 : idle + 1;
-		if (n <= 0)
-			usleep(10000);
-	}
-}
-
 #define BLOCK	1000000
 
 static void *write_block(void *arg)
@@ -411,7 +394,7 @@ static void in_write(void)
 
 	for (int i = 0; i < 4; i++) {
 		flow = flow_open();
-		choke();
+		flow_choke(flow);
 		waiting = 0;
 		pthread_create(&t, NULL, write_block, (void *)(intptr_t)(i & 1));
 		while (!waiting)
@@ -455,7 +438,7 @@ static void room(int how)
 
 	flow = flow_open();
 	for (int i = 0; i < 4; i++) {
-		choke();
+		flow_choke(flow);
 		if (how)
 			epoll_ctl(e, EPOLL_CTL_ADD, flow->fd, &ev);
 		if (how && epoll_wait(e, &ev, 1, 0) != 0)

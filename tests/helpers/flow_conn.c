@@ -326,6 +326,40 @@ void flow_end(struct flow *f)
 		die("close: %s", strerror(errno));
 }
 
+void flow_again(struct flow *f, const char *when)
+{
+	flow_to_hw(f);
+	engines_mark();
+	flow_exchange(f, FLOW_MUCH);
+	want_path(f, P_HW, when);
+	want_engines(when);
+}
+
+void flow_fresh(const char *when)
+{
+	struct flow *f = flow_open();
+
+	flow_exchange(f, FLOW_MUCH);
+	want_path(f, P_HW, when);
+	flow_end(f);
+}
+
+void flow_choke(struct flow *f)
+{
+	static unsigned char buf[65536];
+	ssize_t n;
+	int idle = 0;
+
+	while (idle < 20) {
+		flow_fill(f, buf, sizeof(buf));
+		n = send(f->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+		f->tx -= sizeof(buf) - (n > 0 ? n : 0);
+		idle = n > 0 ? 0 : idle + 1;
+		if (n <= 0)
+			usleep(10000);
+	}
+}
+
 void wait_child(pid_t pid, const char *what)
 {
 	uint64_t end = now_ms() + 20000;

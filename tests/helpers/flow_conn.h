@@ -39,6 +39,11 @@ void flow_fill(struct flow *f, void *buf, size_t n);		/* the next n bytes to sen
 void flow_exchange(struct flow *f, size_t n);	/* send, and get back */
 void flow_end(struct flow *f);			/* FIN, the peer's FIN, close */
 
+#define FLOW_MUCH 60000
+void flow_again(struct flow *f, const char *when);	/* into hardware, and much through it */
+void flow_fresh(const char *when);		/* a new connection moves, whatever was done before */
+void flow_choke(struct flow *f);		/* fill everything up to the peer, whose echo nobody reads */
+
 int path_of(int fd);				/* of this process's table */
 void want_path(const struct flow *f, int path, const char *when);
 void flow_to_hw(const struct flow *f);		/* and exactly that, within 5 s */

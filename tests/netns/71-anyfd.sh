@@ -4,7 +4,7 @@
 # raw system calls, io_uring; signals and cancellation in blocked calls; programs that drop privileges, change
 # their root or their limits. Each case checks its stream and the path afterwards.
 #
-#   cli anyfd peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anyfd CASE (libtoe)
+#   cli anyfd peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anyfd, anysig CASE (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -13,3 +13,4 @@ toed_start srv
 spawn peer cli "$BIN/anyfd" peer 7200
 eventually 10 logged peer listening || fail "the peer did not start"
 flow_cases anyfd
+flow_cases anysig
