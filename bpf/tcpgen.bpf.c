@@ -9,20 +9,13 @@
 #include <bpf/bpf_endian.h>
 #include "toe/seq.h"
 #include "toe/tcpgen.h"
+#include "wire.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 #ifndef NULL
 #define NULL ((void *)0)
 #endif
-#define ETH_P_IP	0x0800
-#define ETH_P_IPV6	0x86DD
-#define PROTO_TCP	6
-#define TCP_FIN		0x01
-#define TCP_SYN		0x02
-#define TCP_RST		0x04
-#define TCP_PSH		0x08
-#define TCP_ACK		0x10
 #define OPT_NOP_NOP_TS	0x0101080a	/* RFC 7323 appendix A */
 #define TS_LEN		12
 
