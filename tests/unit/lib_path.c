@@ -5,12 +5,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <time.h>
-#include "lib_fake.h"
+#include "lib_peer.h"
 
 #define STREAM	(6U << 20)
 
@@ -32,51 +29,6 @@ static void check(const uint8_t *p, uint32_t off, size_t n)
 			fprintf(stderr, "wrong byte at %u\n", (unsigned int)(off + i));
 			abort();
 		}
-}
-
-/* The peer: a plain socket that sends everything back. */
-static void *echo(void *arg)
-{
-	int ls = *(int *)arg, s = real.accept(ls, NULL, NULL);
-	static __thread uint8_t buf[30000];
-	ssize_t n, k, done;
-
-	while ((n = libc_recv(s, buf, sizeof(buf), 0)) > 0)
-		for (done = 0; done < n; done += k)
-			if ((k = real.send(s, buf + done, n - done, MSG_NOSIGNAL)) < 0)
-				break;
-	real.close(s);
-	return NULL;
-}
-
-struct peer {
-	int ls, fd;
-	pthread_t thread, flip;
-	int flipping, moves;
-};
-
-static void dial_echo(struct peer *p)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-
-	memset(p, 0, sizeof(*p));
-	p->ls = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(p->ls, (void *)&a, sizeof(a)), 0);
-	assert_int_equal(listen(p->ls, 1), 0);
-	getsockname(p->ls, (void *)&a, &len);
-	pthread_create(&p->thread, NULL, echo, &p->ls);
-	p->fd = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(connect(p->fd, (void *)&a, sizeof(a)), 0);
-	assert_int_equal(word_path(ld_acq(&fake.table[p->fd].word)), TOE_PATH_KERNEL);
-}
-
-static void hang_up(struct peer *p)
-{
-	assert_int_equal(close(p->fd), 0);
-	assert_int_equal(word_path(ld_acq(&fake.table[p->fd].word)), TOE_PATH_NONE);
-	pthread_join(p->thread, NULL);
-	close(p->ls);
 }
 
 static void *flip(void *arg)
@@ -299,160 +251,6 @@ static void test_select(void **state)
 	run_polled(true);
 }
 
-static void to_hw(struct peer *p)
-{
-	while (!fake_offload(p->fd))
-		usleep(1000);
-}
-
-/* Wait until n bytes are back. */
-static void expect_back(struct peer *p, const char *what)
-{
-	char buf[64];
-	size_t n = strlen(what);
-
-	assert_int_equal(recv(p->fd, buf, n, MSG_WAITALL), n);
-	assert_memory_equal(buf, what, n);
-}
-
-static void on_alarm(int sig)
-{
-	(void)sig;
-}
-
-static void test_calls(void **state)
-{
-	struct timeval tv = { 0, 30000 };
-	struct tcp_info ti;
-	socklen_t len = sizeof(ti);
-	struct peer p;
-	char buf[64];
-	int n;
-
-	(void)state;
-	dial_echo(&p);
-	to_hw(&p);
-	assert_int_equal(send(p.fd, "hello", 5, 0), 5);
-	assert_int_equal(recv(p.fd, buf, 5, MSG_PEEK | MSG_WAITALL), 5);
-	assert_int_equal(ioctl(p.fd, FIONREAD, &n), 0);
-	assert_int_equal(n, 5);
-	expect_back(&p, "hello");
-	assert_int_equal(recv(p.fd, buf, 5, MSG_DONTWAIT), -1);
-	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
-	assert_int_equal(ti.tcpi_rtt, 1234);
-	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	assert_int_equal(recv(p.fd, buf, 5, 0), -1);
-	assert_int_equal(errno, EAGAIN);
-	tv.tv_usec = 0;
-	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_HW);
-	hang_up(&p);
-}
-
-static void *late_write(void *arg)
-{
-	struct peer *p = arg;
-
-	usleep(50000);
-	if (write(p->fd, "late", 4) != 4)
-		abort();
-	return NULL;
-}
-
-/* SA_RESTART: the call goes on; without it: EINTR. */
-static void test_signals(void **state)
-{
-	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
-	struct itimerval it = { .it_value = { 0, 20000 } };
-	pthread_t t;
-	struct peer p;
-	char buf[8];
-
-	(void)state;
-	dial_echo(&p);
-	to_hw(&p);
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &it, NULL);
-	pthread_create(&t, NULL, late_write, &p);
-	assert_int_equal(read(p.fd, buf, 4), 4);
-	pthread_join(t, NULL);
-	sa.sa_flags = 0;
-	sigaction(SIGALRM, &sa, NULL);
-	setitimer(ITIMER_REAL, &it, NULL);
-	assert_int_equal(read(p.fd, buf, 4), -1);
-	assert_int_equal(errno, EINTR);
-	hang_up(&p);
-}
-
-static void test_dup_shutdown(void **state)
-{
-	struct peer p;
-	char buf[8];
-	int d;
-
-	(void)state;
-	dial_echo(&p);
-	to_hw(&p);
-	d = dup(p.fd);
-	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
-	assert_int_equal(fake.table[p.fd].stay, 1);
-	assert_int_equal(write(d, "ab", 2), 2);
-	expect_back(&p, "ab");
-	close(d);
-	hang_up(&p);
-
-	dial_echo(&p);
-	to_hw(&p);
-	assert_int_equal(write(p.fd, "xyz", 3), 3);
-	expect_back(&p, "xyz");
-	assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
-	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
-	assert_int_equal(read(p.fd, buf, 8), 0);
-	hang_up(&p);
-}
-
-/* The child registers, waits for and closes an inherited socket. */
-static void kid_epoll(struct peer *p)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 5 };
-	int ep = epoll_create1(0), ok;
-	char buf[4];
-
-	alarm(10);
-	ok = ep >= 0 && !epoll_ctl(ep, EPOLL_CTL_ADD, p->fd, &ev) && write(p->fd, "kid", 3) == 3 &&
-	     epoll_wait(ep, &ev, 1, 5000) == 1 && ev.data.u32 == 5 && read(p->fd, buf, 3) == 3;
-	_exit(ok && !close(p->fd) ? 0 : 1);
-}
-
-static void test_fork(void **state)
-{
-	struct peer p;
-	int st;
-
-	(void)state;
-	dial_echo(&p);
-	to_hw(&p);
-	if (!fork()) {
-		char buf[4];
-		int ok = write(p.fd, "kid", 3) == 3 && read(p.fd, buf, 3) == 3 &&
-			 !memcmp(buf, "kid", 3);
-
-		_exit(ok ? 0 : 1);
-	}
-	wait(&st);
-	assert_int_equal(st, 0);
-	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
-	to_hw(&p);
-	assert_int_equal(write(p.fd, "dad", 3), 3);
-	expect_back(&p, "dad");
-	if (!fork())
-		kid_epoll(&p);
-	wait(&st);
-	assert_int_equal(st, 0);
-	hang_up(&p);
-}
-
 /* A one-shot registration that has fired stays silent across a move until it is renewed. */
 static void test_oneshot_move(void **state)
 {
@@ -517,31 +315,6 @@ static void test_turns(void **state)
 	close(pipes[1]);
 }
 
-/* An application that closes everything it does not know. */
-static void test_close_all(void **state)
-{
-	struct peer p;
-	int i, lo, fd;
-
-	(void)state;
-	dial_echo(&p);
-	to_hw(&p);
-	assert_int_equal(write(p.fd, "one", 3), 3);
-	expect_back(&p, "one");
-	lo = 700;
-	for (i = 0; i < 3; i++) {
-		for (fd = lo; i == 0 && fd < 800; fd++)
-			close(fd);
-		for (fd = lo; i == 1 && fd < 800; fd++)
-			dup2(2, fd);
-		if (i == 2)
-			close_range(lo, 799, 0);
-		assert_int_equal(write(p.fd, "two", 3), 3);
-		expect_back(&p, "two");
-	}
-	hang_up(&p);
-}
-
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -572,36 +345,17 @@ static void test_nested(void **state)
 	close(out);
 }
 
-static int start(void **state)
-{
-	(void)state;
-	fake_start();
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fake_stop();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_blocking),
 		cmocka_unit_test(test_epoll_lt),
 		cmocka_unit_test(test_epoll_et),
 		cmocka_unit_test(test_epoll_oneshot),
 		cmocka_unit_test(test_poll),
 		cmocka_unit_test(test_select),
-		cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_dup_shutdown),
-		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_oneshot_move),
 		cmocka_unit_test(test_turns),
-		cmocka_unit_test(test_close_all),
 		cmocka_unit_test(test_nested),
 	};
 

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The library against lib_fake.h: single calls on a connection in hardware, and what becomes of descriptors. */
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <netinet/tcp.h>
+#include "lib_peer.h"
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static void test_calls(void **state)
+{
+	struct timeval tv = { 0, 30000 };
+	struct tcp_info ti;
+	socklen_t len = sizeof(ti);
+	struct peer p;
+	char buf[64];
+	int n;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	assert_int_equal(send(p.fd, "hello", 5, 0), 5);
+	assert_int_equal(recv(p.fd, buf, 5, MSG_PEEK | MSG_WAITALL), 5);
+	assert_int_equal(ioctl(p.fd, FIONREAD, &n), 0);
+	assert_int_equal(n, 5);
+	expect_back(&p, "hello");
+	assert_int_equal(recv(p.fd, buf, 5, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
+	assert_int_equal(ti.tcpi_rtt, 1234);
+	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	assert_int_equal(recv(p.fd, buf, 5, 0), -1);
+	assert_int_equal(errno, EAGAIN);
+	tv.tv_usec = 0;
+	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_HW);
+	hang_up(&p);
+}
+
+static void *late_write(void *arg)
+{
+	struct peer *p = arg;
+
+	usleep(50000);
+	if (write(p->fd, "late", 4) != 4)
+		abort();
+	return NULL;
+}
+
+/* SA_RESTART: the call goes on; without it: EINTR. */
+static void test_signals(void **state)
+{
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	struct itimerval it = { .it_value = { 0, 20000 } };
+	pthread_t t;
+	struct peer p;
+	char buf[8];
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+	pthread_create(&t, NULL, late_write, &p);
+	assert_int_equal(read(p.fd, buf, 4), 4);
+	pthread_join(t, NULL);
+	sa.sa_flags = 0;
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+	assert_int_equal(read(p.fd, buf, 4), -1);
+	assert_int_equal(errno, EINTR);
+	hang_up(&p);
+}
+
+static void test_dup_shutdown(void **state)
+{
+	struct peer p;
+	char buf[8];
+	int d;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	d = dup(p.fd);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
+	assert_int_equal(fake.table[p.fd].stay, 1);
+	assert_int_equal(write(d, "ab", 2), 2);
+	expect_back(&p, "ab");
+	close(d);
+	hang_up(&p);
+
+	dial_echo(&p);
+	to_hw(&p);
+	assert_int_equal(write(p.fd, "xyz", 3), 3);
+	expect_back(&p, "xyz");
+	assert_int_equal(shutdown(p.fd, SHUT_WR), 0);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
+	assert_int_equal(read(p.fd, buf, 8), 0);
+	hang_up(&p);
+}
+
+/* The child registers, waits for and closes an inherited socket. */
+static void kid_epoll(struct peer *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 5 };
+	int ep = epoll_create1(0), ok;
+	char buf[4];
+
+	alarm(10);
+	ok = ep >= 0 && !epoll_ctl(ep, EPOLL_CTL_ADD, p->fd, &ev) && write(p->fd, "kid", 3) == 3 &&
+	     epoll_wait(ep, &ev, 1, 5000) == 1 && ev.data.u32 == 5 && read(p->fd, buf, 3) == 3;
+	_exit(ok && !close(p->fd) ? 0 : 1);
+}
+
+static void test_fork(void **state)
+{
+	struct peer p;
+	int st;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	if (!fork()) {
+		char buf[4];
+		int ok = write(p.fd, "kid", 3) == 3 && read(p.fd, buf, 3) == 3 &&
+			 !memcmp(buf, "kid", 3);
+
+		_exit(ok ? 0 : 1);
+	}
+	wait(&st);
+	assert_int_equal(st, 0);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_KERNEL);
+	to_hw(&p);
+	assert_int_equal(write(p.fd, "dad", 3), 3);
+	expect_back(&p, "dad");
+	if (!fork())
+		kid_epoll(&p);
+	wait(&st);
+	assert_int_equal(st, 0);
+	hang_up(&p);
+}
+
+/* An application that closes everything it does not know. */
+static void test_close_all(void **state)
+{
+	struct peer p;
+	int i, lo, fd;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	assert_int_equal(write(p.fd, "one", 3), 3);
+	expect_back(&p, "one");
+	lo = 700;
+	for (i = 0; i < 3; i++) {
+		for (fd = lo; i == 0 && fd < 800; fd++)
+			close(fd);
+		for (fd = lo; i == 1 && fd < 800; fd++)
+			dup2(2, fd);
+		if (i == 2)
+			close_range(lo, 799, 0);
+		assert_int_equal(write(p.fd, "two", 3), 3);
+		expect_back(&p, "two");
+	}
+	hang_up(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_dup_shutdown),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_close_all),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
