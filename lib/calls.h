@@ -36,9 +36,9 @@
 	X(ssize_t, __recvfrom_chk, (int fd, void *buf, size_t len, size_t room, int flags, \
 	  struct sockaddr *a, socklen_t *n), (fd, buf, len, room, flags, a, n), sonode_get(fd)) \
 	X(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags), \
-	  sonode_get(fd) || (m && m->msg_controllen)) \
+	  sonode_get(fd) || has_control(m)) \
 	X(int, recvmmsg, (int fd, struct mmsghdr *v, unsigned int n, int flags, struct timespec *ts), \
-	  (fd, v, n, flags, ts), sonode_get(fd) || (v && n && v->msg_hdr.msg_controllen)) \
+	  (fd, v, n, flags, ts), sonode_get(fd) || (n && has_control(&v->msg_hdr))) \
 	X(ssize_t, write, (int fd, const void *buf, size_t len), (fd, buf, len), sonode_get(fd)) \
 	X(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), sonode_get(fd)) \
 	X(ssize_t, send, (int fd, const void *buf, size_t len, int flags), (fd, buf, len, flags), \
@@ -46,7 +46,7 @@
 	X(ssize_t, sendto, (int fd, const void *buf, size_t len, int flags, const struct sockaddr *a, \
 	  socklen_t n), (fd, buf, len, flags, a, n), sonode_get(fd)) \
 	X(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags), \
-	  sonode_get(fd) || (m && m->msg_controllen && sonode_in_rights(m))) \
+	  sonode_get(fd) || (has_control(m) && sonode_in_rights(m))) \
 	X(int, sendmmsg, (int fd, struct mmsghdr *v, unsigned int n, int flags), (fd, v, n, flags), \
 	  sonode_get(fd)) \
 	X(ssize_t, sendfile, (int out, int in, off_t *off, size_t n), (out, in, off, n), \

@@ -2,6 +2,7 @@
 #include "daemon.h"
 #include "epset.h"
 #include "real.h"
+#include "user.h"
 #include "wait.h"
 
 #define MAX_NESTED	8
@@ -200,7 +201,7 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 	int n, raw, ms;
 	bool sleep;
 
-	if (max <= 0 || !out)
+	if (max <= 0 || no_memory(out, max * sizeof(*out)))
 		return real.epoll_pwait(set->slot->fd, out, max, 0, mask);
 	if (ld(&set->unclaimed))
 		epset_claim_all(set);

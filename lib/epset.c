@@ -7,6 +7,7 @@
 #include "io.h"
 #include "member.h"
 #include "real.h"
+#include "user.h"
 #include "wait.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -397,7 +398,7 @@ int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	bool kick = false;
 	int rc = 0;
 
-	if (!slot || !sn || (op != EPOLL_CTL_DEL && !ev))
+	if (!slot || !sn || (op != EPOLL_CTL_DEL && no_memory(ev, sizeof(*ev))))
 		return real.epoll_ctl(epfd, op, fd, ev);
 	if (sonode_get(fd) && op == EPOLL_CTL_ADD && ev->events & EPOLLEXCLUSIVE)
 		sonode_untrack(sn, TOE_WHY_CALL);	/* cannot be modified later */

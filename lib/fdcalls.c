@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "epset.h"
 #include "intfd.h"
+#include "io.h"
 #include "real.h"
 #include "sonode.h"
 
@@ -195,60 +196,30 @@ int toe___vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
 	return real.__vdprintf_chk(fd, flag, fmt, ap);
 }
 
-/* The kernel moves these bytes itself: it needs its own socket, now and while the call lasts. */
-static void to_kernel(int fd, enum toe_why why)
-{
-	struct sonode *sn = sonode_get(fd);
-
-	if (sn)
-		sonode_upload(sn, why);
-}
-
-/* These calls may meet a move: they are entered like any other on the kernel path. */
-#define ON_KERNEL(type, fd, call) ({						\
-	struct sonode *sn_ = sonode_get(fd);					\
-	struct toe_sonode *sh_;							\
-	uint32_t word_;								\
-	bool moved_;								\
-	type rc_;								\
-	do {									\
-		to_kernel(fd, TOE_WHY_CALL);					\
-		word_ = sn_ ? sonode_enter(sn_, &sh_) : TOE_PATH_NONE;		\
-		moved_ = word_path(word_) == TOE_PATH_HW;			\
-		if (moved_)							\
-			continue;						\
-		rc_ = call;							\
-		if (word_path(word_) == TOE_PATH_KERNEL)			\
-			moved_ = !users_leave(sh_, word_) && rc_ < 0;		\
-	} while (moved_);							\
-	rc_;									\
-})
-
+/* The kernel moves these bytes itself. */
 ssize_t toe_sendfile(int out, int in, off_t *off, size_t n)
 {
-	return ON_KERNEL(ssize_t, out, real.sendfile(out, in, off, n));
+	return ON_KERNEL(ssize_t, sonode_get(out), TOE_WHY_CALL, real.sendfile(out, in, off, n));
 }
 
 ssize_t toe_sendfile64(int out, int in, off64_t *off, size_t n)
 {
-	return ON_KERNEL(ssize_t, out, real.sendfile64(out, in, off, n));
+	return ON_KERNEL(ssize_t, sonode_get(out), TOE_WHY_CALL, real.sendfile64(out, in, off, n));
 }
 
 ssize_t toe_splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n, unsigned int fl)
 {
-	int fd = sonode_get(in) ? in : out;
+	int fd = sonode_get(in) ? in : out;	/* the other one is a pipe */
 
-	to_kernel(out, TOE_WHY_CALL);
-	return ON_KERNEL(ssize_t, fd, real.splice(in, ioff, out, ooff, n, fl));
+	return ON_KERNEL(ssize_t, sonode_get(fd), TOE_WHY_CALL, real.splice(in, ioff, out, ooff, n, fl));
 }
 
 ssize_t toe_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned int fl)
 {
-	return ON_KERNEL(ssize_t, fd, real.vmsplice(fd, iov, n, fl));
+	return ON_KERNEL(ssize_t, sonode_get(fd), TOE_WHY_CALL, real.vmsplice(fd, iov, n, fl));
 }
 
 int toe_shutdown(int fd, int how)
 {
-	to_kernel(fd, TOE_WHY_SHUTDOWN);
-	return ON_KERNEL(int, fd, real.shutdown(fd, how));
+	return ON_KERNEL(int, sonode_get(fd), TOE_WHY_SHUTDOWN, real.shutdown(fd, how));
 }

@@ -107,6 +107,33 @@ static bool has_changed(int err)
 	return err != EINTR && err != EFAULT && err != EBADF;
 }
 
+void kernel_begin(struct kernel_use *use, struct sonode *sn, enum toe_why why)
+{
+	use->sh = NULL;
+	use->word = TOE_PATH_NONE;
+	while (sn && !sonode_upload(sn, why)) {	/* no toed: the parked socket answers */
+		use->word = sonode_enter(sn, &use->sh);
+		if (word_path(use->word) != TOE_PATH_HW)
+			break;
+	}
+	if (word_path(use->word) != TOE_PATH_KERNEL)
+		use->sh = NULL;
+}
+
+bool kernel_end(struct kernel_use *use, bool failed)
+{
+	int err = errno;
+	bool same = !use->sh || users_leave(use->sh, use->word);
+
+	errno = err;
+	return !same && failed && has_changed(err);
+}
+
+void kernel_cancelled(void *use)
+{
+	kernel_end(use, false);
+}
+
 enum { IO_AGAIN = 0, IO_DONE = 1, IO_GO = 2 };
 
 static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
@@ -259,6 +286,12 @@ static int recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t 
 	return 1;
 }
 
+static ssize_t no_such_memory(void)
+{
+	errno = EFAULT;
+	return -1;
+}
+
 /* A reader need not be counted in users: in repair mode it gets an error, and bytes taken before are gone. */
 ssize_t io_recv(struct sonode *sn, struct io *io)
 {
@@ -271,6 +304,8 @@ ssize_t io_recv(struct sonode *sn, struct io *io)
 		case TOE_PATH_HW:
 			if (!io->len && !(io->flags & MSG_PEEK))
 				return 0;
+			if (io->fault && !(io->flags & MSG_TRUNC))
+				return no_such_memory();
 			if (rx_pass(sn, io, word) == IO_DONE)
 				return result(io);
 			break;
@@ -425,6 +460,8 @@ ssize_t io_send(struct sonode *sn, struct io *io)
 		case TOE_PATH_HW:
 			if (!io->len)
 				return 0;
+			if (io->fault)
+				return no_such_memory();
 			if (tx_pass(sn, io, word) == IO_DONE)
 				return result(io);
 			break;

@@ -22,10 +22,36 @@ struct io {
 	int64_t deadline_ns;	/* of a wait that has begun */
 	int retries;
 	bool from_kernel;	/* the result is libc's: msg was filled in */
+	bool fault;		/* the vector begins with what is no memory, see user.h */
 };
 
 ssize_t io_recv(struct sonode *sn, struct io *io);
 ssize_t io_send(struct sonode *sn, struct io *io);
+
+/*
+ * A call that only the kernel serves. It needs its own socket, now and while the call lasts: counted in users like
+ * any other that may fill or empty the socket's queues. Made again if it failed because a move came between.
+ */
+struct kernel_use {
+	struct toe_sonode *sh;	/* NULL: nothing to count */
+	uint32_t word;
+};
+
+void kernel_begin(struct kernel_use *use, struct sonode *sn, enum toe_why why);
+bool kernel_end(struct kernel_use *use, bool failed);	/* true: again */
+void kernel_cancelled(void *use);
+
+#define ON_KERNEL(type, sn, why, call) ({					\
+	struct kernel_use use_;							\
+	type rc_;								\
+	do {									\
+		kernel_begin(&use_, sn, why);					\
+		pthread_cleanup_push(kernel_cancelled, &use_);			\
+		rc_ = call;							\
+		pthread_cleanup_pop(0);						\
+	} while (kernel_end(&use_, rc_ < 0));					\
+	rc_;									\
+})
 
 /* For poll and epoll: is there something to read, room to write (as Linux: a third of the ring). */
 bool io_readable(struct sonode *sn, const struct ring *r);

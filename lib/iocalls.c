@@ -5,22 +5,34 @@
 #include <unistd.h>
 #include "io.h"
 #include "real.h"
+#include "user.h"
 #include "wait.h"
 
 #define RX_UPLOAD	MSG_OOB
 #define TX_UPLOAD	(MSG_OOB | MSG_ZEROCOPY | MSG_FASTOPEN)
 
-static bool vector_len(const struct iovec *iov, long n, size_t *len)
+/*
+ * The vector goes up to the first part that is no memory, as far as the kernel would come. False: libc's call says
+ * what is wrong with it.
+ */
+static bool take_vector(struct io *io, const struct iovec *iov, long n)
 {
 	long i;
 
-	if (n < 0 || n > IOV_MAX || (n && !iov))
+	if (n < 0 || n > IOV_MAX || no_memory(iov, n * sizeof(*iov)))
 		return false;
-	for (*len = 0, i = 0; i < n; i++) {
-		if (iov[i].iov_len > SSIZE_MAX - *len)
+	for (i = 0; i < n; i++) {
+		if (iov[i].iov_len > SSIZE_MAX - io->len)
 			return false;
-		*len += iov[i].iov_len;
+		if (no_memory(iov[i].iov_base, iov[i].iov_len) && !io->fault) {
+			if (io->len)
+				break;
+			io->fault = true;
+		}
+		io->len += iov[i].iov_len;
 	}
+	io->iov = iov;
+	io->niov = i;
 	return true;
 }
 
@@ -28,15 +40,12 @@ static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind k
 {
 	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { buf, len };
-	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len };
+	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len,
+			 .fault = no_memory(buf, len) };
 
-	if (flags & RX_UPLOAD && sn)
-		sonode_upload(sn, TOE_WHY_CALL);
-	if (sn && !buf && len && !(flags & MSG_TRUNC)) {
-		errno = EFAULT;
-		return -1;
-	}
-	if (!sn || flags & (MSG_ERRQUEUE | RX_UPLOAD))
+	if (flags & RX_UPLOAD)
+		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.recv(fd, buf, len, flags));
+	if (!sn || flags & MSG_ERRQUEUE)
 		return kind == IO_READ ? real.read(fd, buf, len) : real.recv(fd, buf, len, flags);
 	return io_recv(sn, &io);
 }
@@ -82,9 +91,9 @@ ssize_t toe___recvfrom_chk(int fd, void *buf, size_t len, size_t room, int flags
 ssize_t toe_readv(int fd, const struct iovec *iov, int n)
 {
 	struct sonode *sn = sonode_get(fd);
-	struct io io = { .kind = IO_READV, .iov = iov, .niov = n };
+	struct io io = { .kind = IO_READV };
 
-	if (!sn || !vector_len(iov, n, &io.len))
+	if (!sn || !take_vector(&io, iov, n))
 		return real.readv(fd, iov, n);
 	return io_recv(sn, &io);
 }
@@ -93,7 +102,7 @@ static ssize_t recv_rights(int fd, struct msghdr *m, int flags)
 {
 	ssize_t rc = real.recvmsg(fd, m, flags);
 
-	if (rc >= 0 && m && m->msg_controllen)
+	if (rc >= 0 && m->msg_controllen)
 		sonode_take_rights(m);
 	return rc;
 }
@@ -106,13 +115,11 @@ ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 	ssize_t rc;
 
 	if (sn && flags & RX_UPLOAD)
-		sonode_upload(sn, TOE_WHY_CALL);
-	if (!sn || !m || flags & (MSG_ERRQUEUE | RX_UPLOAD) ||
-	    !vector_len(m->msg_iov, m->msg_iovlen, &io.len))
+		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.recvmsg(fd, m, flags));
+	if (!sn || no_memory(m, sizeof(*m)) || flags & MSG_ERRQUEUE ||
+	    !take_vector(&io, m->msg_iov, m->msg_iovlen))
 		return recv_rights(fd, m, flags);
 	in = *m;
-	io.iov = m->msg_iov;
-	io.niov = m->msg_iovlen;
 	m->msg_namelen = 0;
 	m->msg_controllen = 0;
 	m->msg_flags = 0;
@@ -159,15 +166,12 @@ static ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_
 {
 	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
-	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len };
+	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len,
+			 .fault = no_memory(buf, len) };
 
-	if (sn && flags & TX_UPLOAD)
-		sonode_upload(sn, TOE_WHY_CALL);
-	if (sn && !buf && len) {
-		errno = EFAULT;
-		return -1;
-	}
-	if (!sn || flags & TX_UPLOAD)
+	if (flags & TX_UPLOAD)
+		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.send(fd, buf, len, flags));
+	if (!sn)
 		return kind == IO_WRITE ? real.write(fd, buf, len) : real.send(fd, buf, len, flags);
 	return io_send(sn, &io);
 }
@@ -186,22 +190,17 @@ ssize_t toe_send(int fd, const void *buf, size_t len, int flags)
 ssize_t toe_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *a,
 		   socklen_t n)
 {
-	if (flags & TX_UPLOAD) {
-		struct sonode *sn = sonode_get(fd);
-
-		if (sn)
-			sonode_upload(sn, TOE_WHY_CALL);
-		return real.sendto(fd, buf, len, flags, a, n);
-	}
+	if (flags & TX_UPLOAD)
+		return ON_KERNEL(ssize_t, sonode_get(fd), TOE_WHY_CALL, real.sendto(fd, buf, len, flags, a, n));
 	return send_buf(fd, buf, len, flags, IO_SEND);
 }
 
 ssize_t toe_writev(int fd, const struct iovec *iov, int n)
 {
 	struct sonode *sn = sonode_get(fd);
-	struct io io = { .kind = IO_WRITEV, .iov = iov, .niov = n };
+	struct io io = { .kind = IO_WRITEV };
 
-	if (!sn || !vector_len(iov, n, &io.len))
+	if (!sn || !take_vector(&io, iov, n))
 		return real.writev(fd, iov, n);
 	return io_send(sn, &io);
 }
@@ -215,13 +214,9 @@ ssize_t toe_sendmsg(int fd, const struct msghdr *m, int flags)
 		sonode_put_rights(m);
 		return real.sendmsg(fd, m, flags);
 	}
-	if (!m || flags & TX_UPLOAD || m->msg_controllen ||
-	    !vector_len(m->msg_iov, m->msg_iovlen, &io.len)) {
-		sonode_upload(sn, TOE_WHY_CALL);
-		return real.sendmsg(fd, m, flags);
-	}
-	io.iov = m->msg_iov;
-	io.niov = m->msg_iovlen;
+	if (no_memory(m, sizeof(*m)) || flags & TX_UPLOAD || m->msg_controllen ||
+	    !take_vector(&io, m->msg_iov, m->msg_iovlen))
+		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.sendmsg(fd, m, flags));
 	return io_send(sn, &io);
 }
 

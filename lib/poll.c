@@ -6,6 +6,7 @@
 #include "io.h"
 #include "pollset.h"
 #include "real.h"
+#include "user.h"
 #include "wait.h"
 
 #define IN	(POLLIN | POLLRDNORM)
@@ -36,7 +37,7 @@ int poll_ours(struct pollfd *fds, nfds_t n)
 {
 	nfds_t i;
 
-	if (!ld(&toe_proc->live) || !fds)
+	if (!ld(&toe_proc->live) || n > TOE_SONODES || no_memory(fds, n * sizeof(*fds)))
 		return 0;
 	for (i = 0; i < n; i++)
 		if (fds[i].fd >= 0 && ours(fds[i].fd))

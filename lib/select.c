@@ -4,6 +4,7 @@
 #include "epset.h"
 #include "pollset.h"
 #include "real.h"
+#include "user.h"
 #include "wait.h"
 
 /* as fs/select.c */
@@ -26,12 +27,17 @@ static void put(fd_set *s, int fd, bool on)
 	*w = on ? *w | m : *w & ~m;
 }
 
+static bool bad(const fd_set *s)
+{
+	return s && no_memory(s, sizeof(long));
+}
+
 int select_ours(int n, const fd_set *r, const fd_set *w, const fd_set *e)
 {
 	struct pollfd p;
 	int fd;
 
-	if (!ld(&toe_proc->live))
+	if (!ld(&toe_proc->live) || bad(r) || bad(w) || bad(e))
 		return 0;
 	for (fd = 0; fd < n; fd++) {
 		if (!bit(r, fd) && !bit(w, fd) && !bit(e, fd))

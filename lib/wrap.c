@@ -10,6 +10,7 @@
 #include "raw.h"
 #include "real.h"
 #include "sonode.h"
+#include "user.h"
 
 /* Connections that the program before this one left us, among so many descriptors. */
 #define FOUND_FDS	64

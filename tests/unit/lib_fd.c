@@ -171,6 +171,133 @@ static void test_close_all(void **state)
 	hang_up(&p);
 }
 
+/* ---- calls that only the kernel serves: no move may come while they last ---- */
+
+static int spied = -1, nr_spied;
+static ssize_t (*libc_send)(int fd, const void *buf, size_t len, int flags);
+static ssize_t (*libc_sendto)(int fd, const void *buf, size_t len, int flags, const struct sockaddr *a, socklen_t n);
+static ssize_t (*libc_sendmsg)(int fd, const struct msghdr *m, int flags);
+
+static void spy(int fd)
+{
+	if (fd != spied)	/* the engine has a descriptor of its own */
+		return;
+	nr_spied++;
+	assert_int_equal(word_path(ld_acq(&fake.table[fd].word)), TOE_PATH_KERNEL);
+	assert_int_equal(ld_sc(&fake.table[fd].users), 1);
+	assert_false(fake_offload(fd));
+}
+
+static ssize_t spy_send(int fd, const void *buf, size_t len, int flags)
+{
+	spy(fd);
+	return libc_send(fd, buf, len, flags);
+}
+
+static ssize_t spy_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *a, socklen_t n)
+{
+	spy(fd);
+	return libc_sendto(fd, buf, len, flags, a, n);
+}
+
+static ssize_t spy_sendmsg(int fd, const struct msghdr *m, int flags)
+{
+	spy(fd);
+	return libc_sendmsg(fd, m, flags);
+}
+
+static void spy_on(int fd)
+{
+	libc_send = real.send;
+	libc_sendto = real.sendto;
+	libc_sendmsg = real.sendmsg;
+	real.send = spy_send;
+	real.sendto = spy_sendto;
+	real.sendmsg = spy_sendmsg;
+	spied = fd;
+}
+
+static void spy_off(void)
+{
+	spied = -1;
+	real.send = libc_send;
+	real.sendto = libc_sendto;
+	real.sendmsg = libc_sendmsg;
+}
+
+static ssize_t send_control(int fd, const char *text)
+{
+	union {
+		struct cmsghdr hdr;
+		char space[CMSG_SPACE(sizeof(uint32_t))];
+	} ctl = { .hdr = { CMSG_LEN(sizeof(uint32_t)), SOL_SOCKET, SO_TIMESTAMPING } };
+	struct iovec iov = { (void *)(uintptr_t)text, strlen(text) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof(ctl) };
+
+	return sendmsg(fd, &m, 0);
+}
+
+static void test_kernel_only(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	spy_on(p.fd);
+	to_hw(&p);
+	assert_int_equal(send(p.fd, "zero", 4, MSG_ZEROCOPY), 4);
+	expect_back(&p, "zero");
+	to_hw(&p);
+	assert_int_equal(sendto(p.fd, "copy", 4, MSG_ZEROCOPY, NULL, 0), 4);
+	expect_back(&p, "copy");
+	to_hw(&p);
+	assert_int_equal(send_control(p.fd, "control"), 7);
+	expect_back(&p, "control");
+	to_hw(&p);
+	assert_int_equal(send(p.fd, "urgent!", 7, MSG_OOB), 7);
+	expect_back(&p, "urgent");	/* the last byte is out of band there */
+	assert_int_equal(nr_spied, 4);
+	assert_int_equal(ld_sc(&fake.table[p.fd].users), 0);
+	spy_off();
+	hang_up(&p);
+}
+
+/* ---- what is no memory ---- */
+
+#define FAULTS(call) do { errno = 0; assert_int_equal(call, -1); assert_int_equal(errno, EFAULT); } while (0)
+
+static void test_faults(void **state)
+{
+	void *volatile low = (void *)1, *volatile high = (void *)-4096L;
+	char buf[4];
+	struct iovec bad_first[2] = { { low, 4 }, { buf, 4 } }, bad_last[2] = { { "good", 4 }, { low, 4 } },
+		     in[2] = { { buf, 4 }, { low, 1 } };
+	struct msghdr m = { .msg_iov = bad_first, .msg_iovlen = 2 };
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	FAULTS(write(p.fd, low, 10));
+	FAULTS(send(p.fd, high, 10, 0));
+	FAULTS(writev(p.fd, bad_first, 2));
+	FAULTS(writev(p.fd, low, 2));
+	FAULTS(sendmsg(p.fd, &m, 0));
+	FAULTS(sendmsg(p.fd, low, 0));
+	assert_int_equal(writev(p.fd, bad_last, 2), 4);
+	FAULTS(read(p.fd, low, 10));
+	FAULTS(recv(p.fd, NULL, 10, 0));
+	FAULTS(recvmsg(p.fd, &m, 0));
+	FAULTS(poll(low, 1, 0));
+	FAULTS(select(p.fd + 1, low, NULL, NULL, NULL));
+	assert_int_equal(write(p.fd, low, 0), 0);
+	assert_int_equal(readv(p.fd, in, 2), 4);
+	assert_memory_equal(buf, "good", 4);
+	assert_int_equal(write(p.fd, "gone", 4), 4);
+	assert_int_equal(recv(p.fd, NULL, 4, MSG_TRUNC | MSG_WAITALL), 4);
+	hang_up(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +306,8 @@ int main(void)
 		cmocka_unit_test(test_dup_shutdown),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_close_all),
+		cmocka_unit_test(test_kernel_only),
+		cmocka_unit_test(test_faults),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
