@@ -9,10 +9,13 @@
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "epset.h"
 #include "exec.h"
+#include "pollset.h"
 #include "raw.h"
 #include "real.h"
 #include "sonode.h"
+#include "wait.h"
 
 static long (*libc_syscall)(long nr, ...);
 
@@ -24,7 +27,13 @@ long raw_syscall(long nr, const long *a)
 	return libc_syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-#define PTR(i)	((void *)a[i])
+#define PTR(i)		((void *)a[i])
+#define NSIG_BYTES	8	/* of the kernel's signal set */
+
+struct raw_mask {		/* pselect6's sixth argument */
+	const sigset_t *mask;
+	size_t size;
+};
 
 static bool data_call(long nr, const long *a, long *rc)
 {
@@ -55,6 +64,15 @@ static bool data_call(long nr, const long *a, long *rc)
 		return true;
 	case SYS_sendfile:
 		*rc = sendfile(a[0], a[1], PTR(2), a[3]);
+		return true;
+	case SYS_recvmmsg:
+		*rc = recvmmsg(a[0], PTR(1), a[2], a[3], PTR(4));
+		return true;
+	case SYS_sendmmsg:
+		*rc = sendmmsg(a[0], PTR(1), a[2], a[3]);
+		return true;
+	case SYS_vmsplice:
+		*rc = vmsplice(a[0], PTR(1), a[2], a[3]);
 		return true;
 	case SYS_splice:
 		*rc = splice(a[0], PTR(1), a[2], PTR(3), a[4], a[5]);
@@ -102,9 +120,81 @@ static bool fd_call(long nr, const long *a, long *rc)
 	case SYS_epoll_ctl:
 		*rc = epoll_ctl(a[0], a[1], a[2], PTR(3));
 		return true;
-	case SYS_epoll_pwait:
-		*rc = epoll_pwait(a[0], PTR(1), a[2], a[3], PTR(4));
+	case SYS_epoll_create1:
+		*rc = epoll_create1(a[0]);
 		return true;
+	}
+	return false;
+}
+
+/* As the system calls, which count the time down in place. */
+static void time_left(struct timespec *ts, int64_t since)
+{
+	int64_t left;
+
+	if (!ts || !wait_timespec(ts, &left) || left < 0)
+		return;
+	left -= wait_now() - since;
+	left = left < 0 ? 0 : left;
+	ts->tv_sec = left / 1000000000;
+	ts->tv_nsec = left % 1000000000;
+}
+
+static bool is_sigset(const sigset_t *mask, long size)
+{
+	return !mask || size == NSIG_BYTES;
+}
+
+static long raw_ppoll(const long *a)
+{
+	int64_t since = wait_now();
+	long rc = toe_ppoll(PTR(0), a[1], PTR(2), PTR(3));
+	int err = errno;
+
+	time_left(PTR(2), since);
+	errno = err;
+	return rc;
+}
+
+static long raw_pselect(const long *a, const struct raw_mask *m)
+{
+	int64_t since = wait_now();
+	long rc = toe_pselect(a[0], PTR(1), PTR(2), PTR(3), PTR(4), m ? m->mask : NULL);
+	int err = errno;
+
+	time_left(PTR(4), since);
+	errno = err;
+	return rc;
+}
+
+/* What concerns nothing of ours goes as it came. */
+static bool wait_call(long nr, const long *a, long *rc)
+{
+	const struct raw_mask *m = PTR(5);
+
+	switch (nr) {
+	case SYS_ppoll:
+		if (!poll_ours(PTR(0), a[1]) || !is_sigset(PTR(3), a[4]))
+			return false;
+		*rc = raw_ppoll(a);
+		return true;
+	case SYS_pselect6:
+		if (!select_ours(a[0], PTR(1), PTR(2), PTR(3)) || (m && !is_sigset(m->mask, m->size)))
+			return false;
+		*rc = raw_pselect(a, m);
+		return true;
+	case SYS_epoll_pwait:
+		if (!epset_get(a[0]) || !is_sigset(PTR(4), a[5]))
+			return false;
+		*rc = toe_epoll_pwait(a[0], PTR(1), a[2], a[3], PTR(4));
+		return true;
+#ifdef SYS_epoll_pwait2
+	case SYS_epoll_pwait2:
+		if (!epset_get(a[0]) || !is_sigset(PTR(4), a[5]))
+			return false;
+		*rc = toe_epoll_pwait2(a[0], PTR(1), a[2], PTR(3), PTR(4));
+		return true;
+#endif
 	}
 	return false;
 }
@@ -115,6 +205,9 @@ static bool old_call(long nr, const long *a, long *rc)
 	switch (nr) {
 	case SYS_accept:
 		*rc = accept(a[0], PTR(1), PTR(2));
+		return true;
+	case SYS_epoll_create:
+		*rc = epoll_create(a[0]);
 		return true;
 	case SYS_dup2:
 		*rc = dup2(a[0], a[1]);
@@ -139,7 +232,7 @@ long toe_syscall(long nr, const long *a)
 {
 	long rc;
 
-	if (data_call(nr, a, &rc) || fd_call(nr, a, &rc) || old_call(nr, a, &rc))
+	if (data_call(nr, a, &rc) || fd_call(nr, a, &rc) || wait_call(nr, a, &rc) || old_call(nr, a, &rc))
 		return rc;
 	if (nr == SYS_io_uring_setup)
 		sonode_all_stay();

@@ -262,6 +262,67 @@ static void test_kernel_only(void **state)
 	hang_up(&p);
 }
 
+/* ---- syscall() ---- */
+
+static void raw_waits(struct peer *p)
+{
+	struct timespec ts = { 5, 0 };
+	struct pollfd pfd = { p->fd, POLLIN, 0 };
+	struct { const uint64_t *set; size_t size; } mask = { NULL, 8 };
+	fd_set in;
+
+	assert_int_equal(write(p->fd, "1", 1), 1);
+	assert_int_equal(syscall(SYS_ppoll, &pfd, 1, &ts, NULL, 8), 1);
+	assert_true(ts.tv_sec < 5);	/* what is left of the time */
+	expect_back(p, "1");
+	FD_ZERO(&in);
+	FD_SET(p->fd, &in);
+	assert_int_equal(write(p->fd, "2", 1), 1);
+	assert_int_equal(syscall(SYS_pselect6, p->fd + 1, &in, NULL, NULL, &ts, &mask), 1);
+	assert_true(FD_ISSET(p->fd, &in));
+	expect_back(p, "2");
+	ts = (struct timespec){ 0, 30000000 };
+	assert_int_equal(syscall(SYS_ppoll, &pfd, 1, &ts, NULL, 8), 0);
+	assert_true(!ts.tv_sec && !ts.tv_nsec);
+}
+
+static void raw_epoll(struct peer *p)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 9 }, got;
+	struct timespec ts = { 5, 0 };
+	int ep = (int)syscall(SYS_epoll_create1, 0);
+
+	assert_int_equal(syscall(SYS_epoll_ctl, ep, EPOLL_CTL_ADD, p->fd, &ev), 0);
+	assert_int_equal(write(p->fd, "3", 1), 1);
+	assert_int_equal(syscall(SYS_epoll_pwait2, ep, &got, 1, &ts, NULL, 8), 1);
+	assert_int_equal(got.data.u32, 9);
+	assert_int_equal(syscall(SYS_epoll_pwait, ep, &got, 1, 5000, NULL, 8), 1);
+	expect_back(p, "3");
+	close(ep);
+}
+
+static void test_raw(void **state)
+{
+	char in[2][4];
+	struct iovec iov[4] = { { "four", 4 }, { "five", 4 }, { in[0], 4 }, { in[1], 4 } };
+	struct mmsghdr out[2] = { { .msg_hdr = { .msg_iov = &iov[0], .msg_iovlen = 1 } },
+				  { .msg_hdr = { .msg_iov = &iov[1], .msg_iovlen = 1 } } },
+			back[2] = { { .msg_hdr = { .msg_iov = &iov[2], .msg_iovlen = 1 } },
+				    { .msg_hdr = { .msg_iov = &iov[3], .msg_iovlen = 1 } } };
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	raw_waits(&p);
+	raw_epoll(&p);
+	assert_int_equal(syscall(SYS_sendmmsg, p.fd, out, 2, 0), 2);
+	assert_int_equal(syscall(SYS_recvmmsg, p.fd, back, 2, MSG_WAITALL, NULL), 2);
+	assert_memory_equal(in, "fourfive", 8);
+	assert_int_equal(word_path(ld_acq(&fake.table[p.fd].word)), TOE_PATH_HW);
+	hang_up(&p);
+}
+
 /* ---- what is no memory ---- */
 
 #define FAULTS(call) do { errno = 0; assert_int_equal(call, -1); assert_int_equal(errno, EFAULT); } while (0)
@@ -307,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_close_all),
 		cmocka_unit_test(test_kernel_only),
+		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_faults),
 	};
 
