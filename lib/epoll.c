@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon.h"
 #include "epset.h"
+#include "intfd.h"
 #include "real.h"
 #include "user.h"
 #include "wait.h"
@@ -258,8 +259,10 @@ static int fresh(int fd)
 {
 	struct sonode *sn = slot_get(fd);
 
-	if (fd >= 0 && sn)
+	if (fd >= 0 && sn) {
+		intfd_given(fd);
 		epset_closed(sn, false);
+	}
 	return fd;
 }
 

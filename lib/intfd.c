@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "intfd.h"
 #include "real.h"
 #include "sonode.h"
@@ -28,12 +31,63 @@ static int intfd_dup(int fd)
 	return new < 0 ? -errno : new;
 }
 
-/* Numbers of ours may have been closed behind our back and mean something of the application's now. */
-static uint64_t identity(int fd)
+static uint32_t hash(const char *s, uint32_t h)
 {
-	struct stat st;
+	while (*s)
+		h = (h ^ (unsigned char)*s++) * 16777619;	/* FNV-1a */
+	return h;
+}
 
-	return fstat(fd, &st) ? 0 : st.st_ino ^ st.st_dev << 32 ^ st.st_rdev << 16;
+/* The first line of /proc/self/fdinfo/FD that names the one eventfd or TAP among all; nothing without /proc. */
+static void name_line(int fd, char *line, size_t room)
+{
+	static const char *const keys[] = { "\neventfd-id:", "\niff:" };
+	char path[48], text[1024], *p = NULL;
+	ssize_t n = -1;
+	unsigned int i;
+	int info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info >= 0) {
+		n = real.read(info, text, sizeof(text) - 1);
+		real.close(info);
+	}
+	text[n < 0 ? 0 : n] = 0;
+	for (i = 0; i < 2 && !p; i++)
+		p = strstr(text, keys[i]);
+	snprintf(line, room, "%.*s", p ? (int)strcspn(p + 1, "\n") : 0, p ? p + 1 : "");
+}
+
+/*
+ * Numbers of ours may have been closed behind our back and mean something of the application's now. All anonymous
+ * inodes are one and the same, and so are all TAPs: what kind it is and which says more. (One epoll instance is
+ * like another: those that the application makes are told to intfd_given().)
+ */
+static struct intfd_id identity(int fd)
+{
+	struct intfd_id id = { 0 };
+	char path[48], text[128];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st))
+		return id;
+	id.inode = st.st_ino ^ st.st_dev << 32 ^ st.st_rdev << 16;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, text, sizeof(text) - 1);
+	if (n <= 0)
+		return id;
+	text[n] = 0;
+	id.name = hash(text, 2166136261);
+	name_line(fd, text, sizeof(text));
+	id.name = hash(text, id.name);
+	return id;
+}
+
+static bool same(struct intfd_id a, struct intfd_id b)
+{
+	return a.inode == b.inode && (!a.name || !b.name || a.name == b.name);
 }
 
 static int intfd_place(int *where, int fd)
@@ -71,9 +125,9 @@ void intfd_close(int *where)
 
 	pthread_mutex_lock(&intfd_lock);
 	sn = *where >= 0 ? slot_get(*where) : NULL;
-	if (sn) {
+	if (sn && sn->internal == where) {
 		st(&sn->internal, NULL);
-		if (identity(*where) == sn->internal_id)
+		if (same(identity(*where), sn->internal_id))
 			real.close(*where);
 	}
 	st(where, -1);
@@ -86,10 +140,23 @@ bool intfd_is(int fd)
 
 	if (!sn || !ld(&sn->internal) || !ld(&toe_proc->live))
 		return false;
-	if (identity(fd) == sn->internal_id)
+	if (same(identity(fd), sn->internal_id))
 		return true;
 	st(&sn->internal, NULL);
 	return false;
+}
+
+void intfd_given(int fd)
+{
+	struct sonode *sn = slot_get(fd);
+
+	if (!sn || !ld(&sn->internal))
+		return;
+	pthread_mutex_lock(&intfd_lock);
+	if (sn->internal)
+		st(sn->internal, -1);
+	st(&sn->internal, NULL);
+	pthread_mutex_unlock(&intfd_lock);
 }
 
 int intfd_evade(int fd)

@@ -9,6 +9,8 @@
 int intfd_adopt(int *where, int fd);
 void intfd_close(int *where);
 bool intfd_is(int fd);
+/* The kernel has just given this number to the application: nothing of ours is there any more. */
+void intfd_given(int fd);
 /* The application wants this number for itself: take ours elsewhere. 0 or -errno. */
 int intfd_evade(int fd);
 /* The first of ours in [lo, hi], -1: none. */

@@ -27,6 +27,11 @@ enum sonode_stay {
 	STAY_EXEC = 4,		/* this process is about to become another program */
 };
 
+struct intfd_id {
+	uint64_t inode;
+	uint32_t name;		/* what /proc says; 0: nothing */
+};
+
 struct sonode {
 	struct toe_sonode *sh;	/* NULL: never tracked */
 	int fd;
@@ -50,7 +55,7 @@ struct sonode {
 	struct epset *ep;	/* this descriptor is an epoll instance */
 	struct epset *ep_old;	/* it was one: memory for the next */
 	int *internal;		/* this descriptor is the library's; where its number is kept */
-	uint64_t internal_id;	/* of what was opened under it */
+	struct intfd_id internal_id;	/* of what was opened under it */
 	struct toe_sonode local; /* sh points here while there is no shared table */
 };
 

@@ -2,11 +2,14 @@
 /* The library against lib_fake.h: single calls on a connection in hardware, and what becomes of descriptors. */
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <netinet/tcp.h>
 #include "lib_peer.h"
+#include "lib/daemon.h"
+#include "lib/wait.h"
 
 static void on_alarm(int sig)
 {
@@ -359,6 +362,53 @@ static void test_faults(void **state)
 	hang_up(&p);
 }
 
+/* ---- the library's own descriptors, closed behind its back ---- */
+
+static int fill_up_to(int fd, int *first)
+{
+	int got;
+
+	*first = real.dup(2);
+	for (got = *first; got < fd; got = real.dup(2))
+		;
+	assert_int_equal(got, fd);
+	return real.close(got);
+}
+
+static void test_given_away(void **state)
+{
+	int n, first, fd;
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	assert_int_equal(write(p.fd, "one", 3), 3);
+	expect_back(&p, "one");
+
+	n = daemon_eventfd();
+	assert_int_equal(close(n), -1);		/* ours */
+	assert_int_equal(errno, EBADF);
+	fd = eventfd(0, 0);
+	real.dup2(fd, n);			/* now the application's, and an eventfd as well */
+	assert_int_equal(close(n), 0);
+	assert_int_equal(close(n), -1);
+	close(fd);
+
+	n = wait_ctx()->epfd;
+	real.close(n);
+	assert_int_equal(fill_up_to(n, &first), 0);
+	assert_int_equal(epoll_create1(0), n);
+	assert_int_equal(write(p.fd, "two", 3), 3);
+	expect_back(&p, "two");
+	assert_int_not_equal(wait_ctx()->epfd, n);
+	assert_int_equal(close(n), 0);
+	real.close_range(first, n, 0);
+	while (fake_upload_drained(p.fd) == -EAGAIN)
+		;
+	hang_up(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_kernel_only),
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_given_away),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
