@@ -11,6 +11,7 @@
 #include "tx.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* pool, and which is bound */
+static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* outside of lock: one asks for a queue pair */
 static struct qp pool[QP_MAX];
 static unsigned int nr_qps;
 static int32_t conn_fd[TOE_MAX_CONNS];	/* HW_CONNID -> descriptor + 1 */
@@ -20,31 +21,68 @@ static uint32_t pool_fresh;		/* daemon_fresh() that the pool belongs to */
 static __thread struct qp *mine;
 static __thread uint32_t mine_gen;
 
-static struct qp *qp_new(void)
+/* As toed gives it. */
+struct new_qp {
+	struct toe_qp_wake *wake;
+	uint32_t id, fresh;	/* fresh: which toed */
+	int fd;
+};
+
+static int ask_once(struct new_qp *new)
 {
 	struct toe_msg msg = { .type = TOE_MSG_QP };
-	struct qp *qp = &pool[nr_qps];
-	int fd = -1, n = 1, rc;
+	int n = 1, rc;
 	uint8_t *slab;
 
-	rc = daemon_request(&msg, &fd, &n);
+	new->fd = -1;
+	rc = daemon_request(&msg, &new->fd, &n);
 	if (rc || n != 1)
 		goto fail;
 	slab = daemon_slab(msg.slab);
 	if (!slab || msg.chunk >= TOE_SLAB_CHUNKS)
 		goto fail;
-	qp->wake = (struct toe_qp_wake *)(slab + (size_t)msg.chunk * TOE_CHUNK_SIZE);
-	qp->id = msg.qp;
+	new->wake = (struct toe_qp_wake *)(slab + (size_t)msg.chunk * TOE_CHUNK_SIZE);
+	new->id = msg.qp;
+	return 0;
+fail:
+	if (n == 1 && new->fd >= 0)
+		real.close(new->fd);
+	return -EIO;
+}
+
+/* Again if another toed came meanwhile: it is not known whose this one is. */
+static int ask(struct new_qp *new)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		new->fresh = daemon_fresh();
+		if (ask_once(new))
+			break;
+		if (new->fresh == daemon_fresh())
+			return 0;
+		real.close(new->fd);
+	}
+	return -EIO;
+}
+
+/* Caller holds the lock. */
+static struct qp *pool_add(const struct new_qp *new)
+{
+	struct qp *qp = &pool[nr_qps];
+
+	if (new->fresh != pool_fresh) {
+		real.close(new->fd);
+		return NULL;
+	}
+	qp->wake = new->wake;
+	qp->id = new->id;
 	qp->idx = nr_qps;
 	qp->threads = 0;
-	if (intfd_adopt(&qp->fd, fd))
+	if (intfd_adopt(&qp->fd, new->fd))
 		return NULL;
 	st_rel(&nr_qps, nr_qps + 1);
 	return qp;
-fail:
-	if (n == 1 && fd >= 0)
-		real.close(fd);
-	return NULL;
 }
 
 /* Caller holds the lock. */
@@ -71,6 +109,33 @@ static struct qp *least_used(void)
 	return best;
 }
 
+static bool want_more(void)
+{
+	const struct qp *qp = least_used();
+
+	return (!qp || qp->threads) && nr_qps < QP_MAX;
+}
+
+/* The request may take half a minute, when there is no toed: those who only use the pool go on meanwhile. */
+static void pool_grow(void)
+{
+	struct new_qp new;
+	bool more;
+
+	pthread_mutex_lock(&growing);
+	pthread_mutex_lock(&lock);
+	pool_check();
+	more = want_more();
+	pthread_mutex_unlock(&lock);
+	if (more && !ask(&new)) {
+		pthread_mutex_lock(&lock);
+		pool_check();
+		pool_add(&new);
+		pthread_mutex_unlock(&lock);
+	}
+	pthread_mutex_unlock(&growing);
+}
+
 struct qp *qp_mine(void)
 {
 	struct qp *qp;
@@ -79,12 +144,13 @@ struct qp *qp_mine(void)
 		return mine;
 	pthread_mutex_lock(&lock);
 	pool_check();
-	qp = least_used();
-	if ((!qp || qp->threads) && nr_qps < QP_MAX) {
-		struct qp *new = qp_new();
-
-		qp = new ? new : qp;
+	if (want_more()) {
+		pthread_mutex_unlock(&lock);
+		pool_grow();
+		pthread_mutex_lock(&lock);
+		pool_check();
 	}
+	qp = least_used();
 	if (qp)
 		qp->threads++;
 	mine = qp;
@@ -208,6 +274,7 @@ void qp_service(uint32_t qps, struct epset *self)
 void qp_forked(void)
 {
 	pthread_mutex_init(&lock, NULL);
+	pthread_mutex_init(&growing, NULL);
 	nr_qps = 0;
 	fork_gen++;
 }
