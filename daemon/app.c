@@ -179,11 +179,16 @@ int app_hello(struct app *app)
 
 static void free_qps(struct app *app)
 {
-	unsigned int i;
+	struct app_qp *slot;
 
-	for (i = 0; i < APP_MAX_QPS; i++)
-		if (app->priv->qps[i].qp)
-			app_qp_close(app, app->priv->qps[i].qp);
+	for (slot = app->priv->qps; slot < app->priv->qps + APP_MAX_QPS; slot++) {
+		if (!slot->qp)
+			continue;
+		qp_tap_close(slot->qp, -1);
+		app_ring_free(app, slot->wake);
+		qp_free(slot->qp);
+		slot->qp = 0;
+	}
 }
 
 static void free_slabs(struct app *app)
@@ -299,12 +304,12 @@ struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx)
 
 /* ---- queue pairs ---- */
 
-struct app_qp *app_find_qp(struct app *app, unsigned int qp)
+struct app_qp *app_qp_slot(struct app *app)
 {
 	unsigned int i;
 
 	for (i = 0; i < APP_MAX_QPS; i++)
-		if (app->priv->qps[i].qp == qp)
+		if (!app->priv->qps[i].qp)
 			return &app->priv->qps[i];
 	return NULL;
 }
@@ -333,7 +338,7 @@ close_tap:
 
 int app_qp_open(struct app *app, struct toe_msg *msg)
 {
-	struct app_qp *slot = app_find_qp(app, 0);
+	struct app_qp *slot = app_qp_slot(app);
 	int qp, tap;
 
 	if (!slot)
@@ -351,19 +356,6 @@ int app_qp_open(struct app *app, struct toe_msg *msg)
 	msg->slab = slot->wake.slab;
 	msg->chunk = slot->wake.chunk;
 	return tap;
-}
-
-int app_qp_close(struct app *app, unsigned int qp)
-{
-	struct app_qp *slot = qp ? app_find_qp(app, qp) : NULL;
-
-	if (!slot)
-		return -ENOENT;
-	qp_tap_close(qp, -1);
-	app_ring_free(app, slot->wake);
-	qp_free(qp);
-	slot->qp = 0;
-	return 0;
 }
 
 /* ---- waking ---- */

@@ -264,7 +264,7 @@ static int adopt_run(struct app *app, struct toe_ring_ref ref)
 static void adopt_qp(unsigned int qp, const struct toe_qp *was)
 {
 	struct app *app = app_get(was->app);
-	struct app_qp *slot = app ? app_find_qp(app, 0) : NULL;
+	struct app_qp *slot = app ? app_qp_slot(app) : NULL;
 	struct toe_ring_ref wake = { .slab = was->slab, .chunk = (uint8_t)was->chunk };
 
 	if (!slot || adopt_run(app, wake)) {

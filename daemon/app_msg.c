@@ -126,19 +126,12 @@ static int do_offload(struct app *app, struct toe_msg *msg)
 	return reply(app, msg, -1, -1);
 }
 
-static int do_qp_free(struct app *app, struct toe_msg *msg)
-{
-	msg->rc = app_qp_close(app, msg->qp);
-	return reply(app, msg, -1, -1);
-}
-
 static int (*const handlers[])(struct app *app, struct toe_msg *msg) = {
 	[TOE_MSG_HELLO] = do_hello,
 	[TOE_MSG_QP] = do_qp,
 	[TOE_MSG_SLAB] = do_slab,
 	[TOE_MSG_UPLOAD] = do_upload,
 	[TOE_MSG_OFFLOAD] = do_offload,
-	[TOE_MSG_QP_FREE] = do_qp_free,
 	[TOE_MSG_PIN] = do_pin,
 };
 

@@ -31,14 +31,13 @@ int app_hello(struct app *app);		/* table, eventfd, number */
 void app_destroy(struct app *app);	/* uploads what it owns, frees everything */
 struct slab *app_slab(struct app *app, unsigned int index);	/* NULL: not its own */
 int app_qp_open(struct app *app, struct toe_msg *msg);	/* TAP descriptor or -errno */
-int app_qp_close(struct app *app, unsigned int qp);
 
 void app_close_fd(int fd);
 void app_read_comm(struct app *app);	/* the process's name */
 int app_map_table(struct app *app);	/* from memfd */
 struct app *app_shell(void);		/* all descriptors -1 */
 int app_enter(struct app *app, unsigned int id);	/* under a number; 0: choose */
-struct app_qp *app_find_qp(struct app *app, unsigned int qp);	/* 0: a free slot */
+struct app_qp *app_qp_slot(struct app *app);	/* a free one, or NULL */
 
 /* app_adopt.c: a record of each application in RUNDIR, for the toed after this one */
 void app_record(struct app *app);

@@ -77,8 +77,6 @@ enum toe_msg_type {
 	TOE_MSG_UPLOAD = 4,
 	/* request: fd. Ask for an offload (tests, policy). rc 0 or -EOPNOTSUPP, why. */
 	TOE_MSG_OFFLOAD = 5,
-	/* request: qp. Give a queue pair back. */
-	TOE_MSG_QP_FREE = 6,
 	/* request: fd. The process is about to become another program, which keeps the
 	 * descriptor: to the kernel path, and no other process's claim moves it while this
 	 * one lives. fd -1: nothing came of it. */
