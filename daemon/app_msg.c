@@ -108,12 +108,15 @@ static int do_upload(struct app *app, struct toe_msg *msg)
 	return reply(app, msg, -1, -1);
 }
 
-/* Pinned first: no offload comes between. */
+/* Pinned first: no offload comes between. Uploaded even if it cannot be pinned: the next program can use it then. */
 static int do_pin(struct app *app, struct toe_msg *msg)
 {
-	msg->rc = app_pin(app, msg->fd);
-	if (!msg->rc && msg->fd >= 0)
+	int err = app_pin(app, msg->fd);
+
+	if (msg->fd >= 0)
 		msg->rc = conn_msg_upload(app, msg->fd, TOE_WHY_FORK);
+	if (!msg->rc)
+		msg->rc = err;
 	return reply(app, msg, -1, -1);
 }
 

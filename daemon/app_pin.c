@@ -75,9 +75,23 @@ static struct holder *holder_new(const struct app *app)
 	return h;
 }
 
+static bool has_cookie(const struct holder *h, uint64_t cookie)
+{
+	size_t i;
+
+	for (i = 0; i < h->nr; i++)
+		if (h->cookies[i] == cookie)
+			return true;
+	return false;
+}
+
 static int add_cookie(struct holder *h, uint64_t cookie)
 {
-	uint64_t *more = h->nr < MAX_PINS ? array_room(h->cookies, h->nr, &h->max, sizeof(*more)) : NULL;
+	uint64_t *more;
+
+	if (has_cookie(h, cookie))	/* asked for again */
+		return 0;
+	more = h->nr < MAX_PINS ? array_room(h->cookies, h->nr, &h->max, sizeof(*more)) : NULL;
 
 	if (!more)
 		return -ENOMEM;
@@ -121,12 +135,10 @@ int app_pin(struct app *app, int fd)
 bool app_pinned(uint64_t cookie, const struct app *claimant)
 {
 	struct holder *h;
-	size_t i;
 
 	LIST_FOREACH(h, &holders, list)
-		for (i = 0; h->pid != claimant->pid && i < h->nr; i++)
-			if (h->cookies[i] == cookie)
-				return true;
+		if (h->pid != claimant->pid && has_cookie(h, cookie))
+			return true;
 	return false;
 }
 

@@ -49,12 +49,17 @@ static void go_system(struct sonode *sn)
 
 static void pin(struct sonode *sn)
 {
+	int i;
+
 	if (!kept(sn) || !daemon_ready())
 		return;
 	if (ld(&sn->inherit) != SN_INHERITED)
 		sonode_stay(sn, STAY_EXEC);
 	or_sc(&sn->stay, STAY_EXEC);
-	daemon_pin(sn->fd);
+	/* What has no route now, and so stays in hardware, perhaps has one in a moment. Other failures leave it on the
+	 * kernel path, though not pinned there: a process that has the socket, too, might have it moved. */
+	for (i = 0; i < 100 && daemon_pin(sn->fd) == -EHOSTUNREACH; i++)
+		usleep(1000);
 }
 
 static void unpin(struct sonode *sn)
