@@ -19,7 +19,7 @@ struct conn {
 	int sock;			/* the daemon's duplicate of the kernel socket */
 	int fd;				/* descriptor in the application */
 	struct app *app;
-	unsigned int nic;
+	unsigned int nic, hop;		/* the way out: nic.h, neigh.h */
 	struct toe_ring_ref rx, tx;
 	bool has_rings;
 	/* keepalive: seconds, as last looked up; 0: off */

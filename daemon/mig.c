@@ -185,5 +185,6 @@ int mig_relink(struct conn *c)
 	memcpy(m.cmd.conn.dst_mac, m.path.dst_mac, 6);
 	memcpy(m.cmd.conn.src_mac, m.path.src_mac, 6);
 	c->nic = m.path.nic->id;
+	c->hop = m.path.hop;
 	return mig_cmd(&m, TOE_CMD_LINK);
 }

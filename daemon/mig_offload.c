@@ -127,6 +127,7 @@ static int prepare(struct move *m)
 		return err;
 	}
 	c->nic = m->path.nic->id;
+	c->hop = m->path.hop;
 	m->why = TOE_WHY_ERROR;
 	err = mig_cmd(m, TOE_CMD_READ);
 	if (err)

@@ -8,6 +8,7 @@
 #include "net.h"
 
 #define NEIGH_MAX	8192	/* beyond this, every lookup asks the kernel */
+#define TURNS		2	/* of neigh_use_all(): the second one without use ends a hop */
 
 struct neigh_key {
 	uint32_t net;
@@ -20,10 +21,13 @@ struct neigh {
 	struct neigh_key key;
 	struct net *net;
 	struct nl_neigh n;
+	unsigned int number;	/* in numbered[] */
+	unsigned int turns;	/* left to live */
 	UT_hash_handle hh;
 };
 
 static struct neigh *hops;
+static struct neigh *numbered[NEIGH_MAX + 1];	/* 0: none */
 
 static struct neigh_key key_of(const struct net *net, const struct nl_neigh *n)
 {
@@ -42,22 +46,50 @@ static struct neigh *find(const struct net *net, const struct nl_neigh *n)
 	return e;
 }
 
-static void remember(struct net *net, const struct nl_neigh *n)
+static unsigned int free_number(void)
 {
-	struct neigh *e;
+	static unsigned int last;
+	unsigned int i;
 
-	if (HASH_COUNT(hops) >= NEIGH_MAX)
-		return;
-	e = calloc(1, sizeof(*e));
+	for (i = 0; i < NEIGH_MAX; i++) {
+		last = last % NEIGH_MAX + 1;
+		if (!numbered[last])
+			return last;
+	}
+	return 0;
+}
+
+static struct neigh *remember(struct net *net, const struct nl_neigh *n)
+{
+	unsigned int number = free_number();
+	struct neigh *e = number ? calloc(1, sizeof(*e)) : NULL;
+
 	if (!e)
-		return;
+		return NULL;
 	e->key = key_of(net, n);
 	e->net = net;
 	e->n = *n;
+	e->number = number;
+	numbered[number] = e;
 	HASH_ADD(hh, hops, key, sizeof(e->key), e);
+	return e;
 }
 
-int neigh_lookup(struct net *net, const struct nl_hop *hop, uint8_t mac[6])
+static void drop(struct neigh *e)
+{
+	numbered[e->number] = NULL;
+	HASH_DEL(hops, e);
+	free(e);
+}
+
+static void used(struct neigh *e, unsigned int *number)
+{
+	*number = e ? e->number : 0;
+	if (e)
+		e->turns = TURNS;
+}
+
+int neigh_lookup(struct net *net, const struct nl_hop *hop, uint8_t mac[6], unsigned int *number)
 {
 	struct nl_neigh n = { .ifindex = hop->ifindex, .family = hop->family };
 	struct neigh *e;
@@ -65,6 +97,7 @@ int neigh_lookup(struct net *net, const struct nl_hop *hop, uint8_t mac[6])
 	memcpy(n.addr, hop->addr, sizeof(n.addr));
 	e = find(net, &n);
 	if (e && nl_neigh_valid(&e->n)) {
+		used(e, number);
 		memcpy(mac, e->n.mac, 6);
 		return 0;
 	}
@@ -77,7 +110,8 @@ int neigh_lookup(struct net *net, const struct nl_hop *hop, uint8_t mac[6])
 	if (e)
 		e->n = n;
 	else
-		remember(net, &n);
+		e = remember(net, &n);
+	used(e, number);
 	memcpy(mac, n.mac, 6);
 	return 0;
 }
@@ -99,12 +133,22 @@ bool neigh_update(struct net *net, const struct nl_neigh *n, bool deleted)
 	return true;
 }
 
+void neigh_in_use(unsigned int number)
+{
+	if (number <= NEIGH_MAX && numbered[number])
+		numbered[number]->turns = TURNS;
+}
+
 void neigh_use_all(void)
 {
 	struct neigh *e, *tmp;
 
-	HASH_ITER(hh, hops, e, tmp)
-		nl_neigh_use(e->net->ask, &e->n);
+	HASH_ITER(hh, hops, e, tmp) {
+		if (e->turns--)
+			nl_neigh_use(e->net->ask, &e->n);
+		else
+			drop(e);
+	}
 }
 
 void neigh_forget(struct net *net)
@@ -114,7 +158,6 @@ void neigh_forget(struct net *net)
 	HASH_ITER(hh, hops, e, tmp) {
 		if (net && e->net != net)
 			continue;
-		HASH_DEL(hops, e);
-		free(e);
+		drop(e);
 	}
 }

@@ -409,7 +409,7 @@ int nic_route(const struct toe_flow *flow, struct nic_path *out)
 	out->nic = nic_find(net->number, hop.ifindex);
 	if (!out->nic || !out->nic->up || out->nic->mtu > NIC_MAX_MTU)
 		return -ENETUNREACH;
-	err = neigh_lookup(net, &hop, out->dst_mac);
+	err = neigh_lookup(net, &hop, out->dst_mac, &out->hop);
 	if (err)
 		return err;
 	memcpy(out->src_mac, out->nic->mac, 6);

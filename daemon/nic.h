@@ -34,6 +34,7 @@ struct nic_path {		/* where frames of a flow leave */
 	struct nic *nic;
 	unsigned char src_mac[6], dst_mac[6];
 	unsigned int mtu;
+	unsigned int hop;	/* the next hop's number, neigh.h */
 };
 
 /* netns_fd: the namespace that DEV lives in (not consumed). generic: allow generic mode.

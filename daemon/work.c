@@ -67,8 +67,12 @@ static int on_spare(sd_event_source *source, uint64_t usec, void *arg)
 /* Offloaded traffic does not keep the kernel's neighbour entries alive. */
 static int on_confirm(sd_event_source *source, uint64_t usec, void *arg)
 {
+	struct conn *c;
+
 	(void)usec;
 	(void)arg;
+	for (c = conn_next(NULL); c; c = conn_next(c))
+		neigh_in_use(c->hop);
 	if (conn_count())
 		neigh_use_all();
 	else
