@@ -88,8 +88,10 @@ static void random_sets(void **state)
 			uint32_t e = s + 1 + (uint32_t)rnd_below(&rnd, run & 2 ? 9 : 1);
 
 			add(set, &m, base, s, e < SPACE ? e : SPACE);
-			if (rnd_below(&rnd, 4) == 0)
-				nxt = take(set, &m, base, nxt + (uint32_t)rnd_below(&rnd, 6));
+			if (rnd_below(&rnd, 4) == 0) {
+				nxt += (uint32_t)rnd_below(&rnd, 6);
+				nxt = take(set, &m, base, nxt < SPACE ? nxt : SPACE);
+			}
 		}
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The tests' link: its judge on segments with known faults, its path on known odds. */
+#include <stdlib.h>
 #include <string.h>
 #include "tests/unit/test.h"
 #include "tests/helpers/link_judge.c"
@@ -218,6 +219,7 @@ static void bottleneck(void **state)
 	p.limit = 20;
 	assert_int_equal(drive(&p, 1000, 10000, &last), 1000);
 	assert_int_equal(last, 999 * 10000 + 10000 + 100);
+	free(p.leaves);
 	p = new_path();
 	p.bits_s = 8192000000ULL / 10;
 	p.limit = 20;
@@ -225,6 +227,7 @@ static void bottleneck(void **state)
 	assert_in_range(drive(&p, 1000, 5000, &last), 500 + 18, 500 + 22);
 	assert_in_range(p.nr.full, 478, 482);
 	assert_true(p.nr.marked > 400);
+	free(p.leaves);
 }
 
 int main(void)
