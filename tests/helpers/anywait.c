@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Readers and writers that wait in every way there is while their connection is moved both ways: no event
- * lost, none that is not true, no error or hang-up. One case a run.
+ * Readers that wait in every way there is while their connection is moved both ways: no event lost, none that is
+ * not true, no error or hang-up. One case a run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -222,13 +222,7 @@ static void run_waiter(void (*how)(void), size_t bytes)
 			usleep(100);
 		usleep(10000);
 		/* each pattern of moves with each: none, one, there and back */
-		for (int k = 0; k < i % 3; k++) {
-			if (path_of(flow->fd) == P_HW)
-				flow_to_kernel(flow);
-			else
-				flow_to_hw(flow);
-			usleep(5000);
-		}
+		flow_move(flow, i % 3);
 		flow_send(flow, bytes);
 		until_round(i + 1);
 	}
@@ -359,170 +353,6 @@ static void edges(void)
 	flow_end(flow);
 }
 
-/* ---- writers ---- */
-
-#define BLOCK	1000000
-
-static void *write_block(void *arg)
-{
-	unsigned char *buf = malloc(BLOCK);
-	ssize_t n;
-
-	flow_fill(flow, buf, BLOCK);
-	waiting = 1;
-	n = arg ? send(flow->fd, buf, BLOCK, MSG_NOSIGNAL) : write(flow->fd, buf, BLOCK);
-	if (n != BLOCK)
-		die("write: %zd, %s", n, strerror(errno));
-	free(buf);
-	return NULL;
-}
-
-static void move_some(int n)
-{
-	for (int i = 0; i < n; i++) {
-		if (path_of(flow->fd) == P_HW)
-			flow_to_kernel(flow);
-		else
-			flow_to_hw(flow);
-		usleep(5000);
-	}
-}
-
-static void in_write(void)
-{
-	pthread_t t;
-
-	for (int i = 0; i < 4; i++) {
-		flow = flow_open();
-		flow_choke(flow);
-		waiting = 0;
-		pthread_create(&t, NULL, write_block, (void *)(intptr_t)(i & 1));
-		while (!waiting)
-			usleep(100);
-		usleep(20000);
-		move_some(1 + i);
-		flow_recv(flow, flow->tx - flow->rx);
-		pthread_join(t, NULL);
-		flow_exchange(flow, 10000);
-		flow_end(flow);
-	}
-}
-
-static void *wait_room(void *arg)
-{
-	struct epoll_event ev;
-	struct pollfd p = { flow->fd, POLLOUT, 0 };
-	int e = (int)(intptr_t)arg;
-	unsigned char buf[1000];
-	ssize_t n;
-
-	waiting = 1;
-	if ((e >= 0 ? epoll_wait(e, &ev, 1, 10000) : poll(&p, 1, 10000)) != 1)
-		die("no room was announced");
-	if ((e >= 0 ? (int)ev.events : p.revents) != POLLOUT)
-		die("events %#x, %#x", ev.events, p.revents);
-	flow_fill(flow, buf, sizeof(buf));
-	n = send(flow->fd, buf, sizeof(buf), MSG_DONTWAIT);
-	if (n <= 0)
-		die("room was announced, there is none");
-	flow->tx -= sizeof(buf) - n;
-	rounds++;
-	return NULL;
-}
-
-static void room(int how)
-{
-	struct epoll_event ev = { .events = EPOLLOUT | (how == 2 ? EPOLLET : 0) };
-	pthread_t t;
-	int e = how ? epoll_create1(0) : -1;
-
-	flow = flow_open();
-	for (int i = 0; i < 4; i++) {
-		flow_choke(flow);
-		if (how)
-			epoll_ctl(e, EPOLL_CTL_ADD, flow->fd, &ev);
-		if (how && epoll_wait(e, &ev, 1, 0) != 0)
-			die("room in a full queue: %#x", ev.events);
-		waiting = rounds = 0;
-		pthread_create(&t, NULL, wait_room, (void *)(intptr_t)e);
-		while (!waiting)
-			usleep(100);
-		usleep(20000);
-		move_some(i);
-		flow_recv(flow, flow->tx - flow->rx);
-		pthread_join(t, NULL);
-		flow_recv(flow, flow->tx - flow->rx);
-		if (how)
-			epoll_ctl(e, EPOLL_CTL_DEL, flow->fd, NULL);
-		ev.events = EPOLLOUT | (how == 2 ? EPOLLET : 0);
-		move_some(path_of(flow->fd) != P_HW);
-	}
-	flow_end(flow);
-}
-
-static void room_poll(void) { room(0); }
-static void room_epoll(void) { room(1); }
-static void room_epollet(void) { room(2); }
-
-/* ---- another thread closes or shuts down while others wait and it is moved ---- */
-
-static void *read_end(void *arg)
-{
-	char c;
-	ssize_t n;
-
-	waiting = 1;
-	n = read(flow->fd, &c, 1);
-	if (n != 0)
-		die("read after shutdown: %zd, %s", n, strerror(errno));
-	return arg;
-}
-
-static void shut_reader(void)
-{
-	pthread_t t;
-
-	for (int i = 0; i < 4; i++) {
-		flow = flow_open();
-		waiting = 0;
-		pthread_create(&t, NULL, read_end, NULL);
-		while (!waiting)
-			usleep(100);
-		usleep(10000);
-		move_some(i);
-		if (shutdown(flow->fd, i & 1 ? SHUT_RDWR : SHUT_RD))
-			die("shutdown: %s", strerror(errno));
-		pthread_join(t, NULL);
-		close(flow->fd);
-	}
-}
-
-static void *close_it(void *arg)
-{
-	usleep(20000);
-	if (close((int)(intptr_t)arg))
-		die("close: %s", strerror(errno));
-	return NULL;
-}
-
-/* Closed by another thread: an epoll instance forgets it, and the peer gets FIN. */
-static void closed(void)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-	pthread_t t;
-	int e = epoll_create1(0);
-
-	for (int i = 0; i < 6; i++) {
-		flow = flow_open();
-		epoll_ctl(e, EPOLL_CTL_ADD, flow->fd, &ev);
-		move_some(i % 3);
-		pthread_create(&t, NULL, close_it, (void *)(intptr_t)flow->fd);
-		if (epoll_wait(e, &ev, 1, 200) != 0)
-			die("event of a closed socket: %#x", ev.events);
-		pthread_join(t, NULL);
-	}
-}
-
 /* ---- several sets, many connections ---- */
 
 static void many_sets(void)
@@ -539,7 +369,7 @@ static void many_sets(void)
 		epoll_ctl(nest, EPOLL_CTL_ADD, sets[i], &ev);
 	}
 	for (int k = 0; k < 10; k++) {
-		move_some(k % 3);
+		flow_move(flow, k % 3);
 		flow_send(flow, 100);
 		if (epoll_wait(nest, &ev, 1, 5000) != 1)
 			die("nested: nothing");
@@ -603,12 +433,6 @@ static const struct flow_case cases[] = {
 	{ "nested", in_nested },
 	{ "quiet", quiet },
 	{ "edges", edges },
-	{ "write", in_write },
-	{ "room-poll", room_poll },
-	{ "room-epoll", room_epoll },
-	{ "room-epollet", room_epollet },
-	{ "shut-reader", shut_reader },
-	{ "closed", closed },
 	{ "many-sets", many_sets },
 	{ "many-conns", many_conns },
 	{ NULL, NULL },
@@ -616,6 +440,5 @@ static const struct flow_case cases[] = {
 
 int main(int argc, char **argv)
 {
-	flow_rcvbuf = 300000;	/* full queues can move: no window outgrows the largest ring */
 	return flow_main(argc, argv, cases);
 }

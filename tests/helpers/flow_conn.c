@@ -186,6 +186,17 @@ void flow_to_kernel(const struct flow *f)
 	want_path(f, P_KERNEL, "after an upload");
 }
 
+void flow_move(const struct flow *f, int times)
+{
+	while (times-- > 0) {
+		if (path_of(f->fd) == P_HW)
+			flow_to_kernel(f);
+		else
+			flow_to_hw(f);
+		usleep(5000);
+	}
+}
+
 static uint64_t mark_rx, mark_tx;
 
 void engines_mark(void)

@@ -49,6 +49,7 @@ void want_path(const struct flow *f, int path, const char *when);
 void flow_to_hw(const struct flow *f);		/* and exactly that, within 5 s */
 void flow_to_kernel(const struct flow *f);
 bool flow_try_hw(const struct flow *f);		/* moved? */
+void flow_move(const struct flow *f, int times);	/* to the other path, so often */
 uint64_t stat_of(const char *name);		/* counter of toectl stats */
 int ctl_request(const char *request, char *reply, size_t room);
 

@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Processes that share, inherit or hand on a connection that is in hardware: fork, vfork, posix_spawn,
-# system, popen, exec, SCM_RIGHTS, with the library at the other end and without. Each case checks its stream
-# (every byte once, in order), that the engines carried it before, and the path afterwards.
+# Processes that share or inherit a connection that is in hardware: fork, daemon, epoll across fork. Each case checks
+# its stream (every byte once, in order), that the engines carried it before, and the path afterwards.
 #
 #   cli anyproc peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anyproc CASE (libtoe)
 # shellcheck source=tests/netns/lib.sh

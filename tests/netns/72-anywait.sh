@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Readers and writers wait in every way there is while their connection moves both ways: no event is lost,
-# none is untrue, no error or hang-up leaks out.
+# Readers wait in every way there is while their connection moves both ways: no event is lost, none is untrue, no
+# error or hang-up leaks out.
 #
 #   cli anywait peer (echo) -- eth0 ---- veth ---- eth0 [toed] -- srv anywait CASE (libtoe)
 # shellcheck source=tests/netns/lib.sh
