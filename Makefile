@@ -140,9 +140,10 @@ $(patsubst %,%.o,$(bench_bpf_bins)): | $(skels) $(bench_bpf:.bpf.o=.skel.h)
 $(bench_bpf_bins): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $< -lcmocka $(bpf_libs)
+$(B)/tests/helpers/xdpbeside: helper_libs := $(bpf_libs)
 $(helpers) $(filter-out $(bench_bpf_bins),$(bench_bins)): %: %.o
 	$(call say,LD)
-	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^
+	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^ $(helper_libs)
 
 # The engines natively: the shim stands for the kernel's types and helpers.
 $(fuzzers): $(B)/%: %.c

@@ -187,9 +187,17 @@ static bool runs_on(const struct nic *nic, uint32_t id)
 	return found;
 }
 
-bool nic_xdp_attached(const struct nic *nic)
+/* Another dispatcher stands there after each program that came or went beside ours. */
+bool nic_xdp_attached(struct nic *nic)
 {
-	return nic->xdp_id && attached_id(nic) == nic->xdp_id;
+	uint32_t id = attached_id(nic);
+
+	if (!nic->xdp_id || !id)
+		return false;
+	if (id != nic->xdp_id && !runs_on(nic, prog_id(nic->rx_prog)))
+		return false;
+	nic->xdp_id = id;
+	return true;
 }
 
 int nic_xdp_adopt(struct nic *nic)

@@ -11,7 +11,7 @@ int nic_xdp_attach(struct nic *nic, char *err, size_t err_len);
 /* Find the programs of a toed before this one, still attached. */
 int nic_xdp_adopt(struct nic *nic);
 /* What nic_xdp_attach() put there is there. In the NIC's namespace. */
-bool nic_xdp_attached(const struct nic *nic);
+bool nic_xdp_attached(struct nic *nic);
 void nic_xdp_detach(struct nic *nic);
 /* Descriptors and pins. */
 void nic_xdp_close(struct nic *nic);
