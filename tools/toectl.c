@@ -201,29 +201,59 @@ static int parse_number(const char *text, const char *what, struct json_object *
 	return 0;
 }
 
-/* ID, --addr A, --port P, --pid N, --all: any of them, all must fit. */
+struct option {
+	const char *name;	/* in the request: without the dashes */
+	const char *arg;	/* NULL: none */
+	const char *text;
+	bool number;
+};
+
+static const struct option select_options[] = {
+	{ "--addr", "A", "either end has this address", false },
+	{ "--port", "P", "either end has this port", true },
+	{ "--pid", "N", "of this process", true },
+	{ "--all", NULL, "every connection", false },
+	{ NULL, NULL, NULL, false },
+};
+
+static const struct option *find_option(const char *name)
+{
+	const struct option *o;
+
+	for (o = select_options; o->name; o++)
+		if (!strcmp(o->name, name))
+			return o;
+	return NULL;
+}
+
+static int take_option(const struct option *o, const char *value, struct json_object *req)
+{
+	const char *key = o->name + 2;
+
+	if (o->arg && !value)
+		return usage("%s needs a value", o->name);
+	if (o->number)
+		return parse_number(value, key, req);
+	json_object_object_add(req, key, o->arg ? json_object_new_string(value) : json_object_new_boolean(true));
+	return 0;
+}
+
+/* ID and options: any of them, all must fit. */
 static int parse_select(int argc, char **argv, struct json_object *req)
 {
+	const struct option *o;
 	int i, err = 0;
 
 	for (i = 1; i < argc && !err; i++) {
-		const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-
-		if (!strcmp(a, "--all")) {
-			json_object_object_add(req, "all", json_object_new_boolean(true));
-		} else if (a[0] != '-') {
-			json_object_object_add(req, "id", json_object_new_string(a));
-		} else if (strcmp(a, "--addr") && strcmp(a, "--port") && strcmp(a, "--pid")) {
-			return usage("unknown option '%s'", a);
-		} else if (!value) {
-			return usage("%s needs a value", a);
-		} else if (!strcmp(a, "--addr")) {
-			json_object_object_add(req, "addr", json_object_new_string(value));
-			i++;
-		} else {
-			err = parse_number(value, a + 2, req);
-			i++;
+		if (argv[i][0] != '-') {
+			json_object_object_add(req, "id", json_object_new_string(argv[i]));
+			continue;
 		}
+		o = find_option(argv[i]);
+		if (!o)
+			return usage("unknown option '%s'", argv[i]);
+		err = take_option(o, i + 1 < argc ? argv[i + 1] : NULL, req);
+		i += o->arg != NULL;
 	}
 	return err;
 }
@@ -318,8 +348,26 @@ static int cmd_version(int argc, char **argv)
 {
 	if (no_args(argc, argv))
 		return EXIT_USAGE;
-	printf("toectl %s\n", TOE_VERSION);
+	printf(as_json ? "{ \"ok\": true, \"version\": \"%s\" }\n" : "toectl %s\n", TOE_VERSION);
 	return EXIT_OK;
+}
+
+static const struct option global_options[] = {
+	{ "--json", NULL, "print toed's reply as JSON, errors included; also behind the command", false },
+	{ "--rundir", "DIR", "of the toed to talk to; default: $TOE_RUNDIR, else " TOE_RUNDIR, false },
+	{ "--help", NULL, "this text; also behind the command", false },
+	{ "--version", NULL, "print the version", false },
+	{ NULL, NULL, NULL, false },
+};
+
+static void print_options(const struct option *o)
+{
+	char name[64];
+
+	for (; o->name; o++) {
+		snprintf(name, sizeof(name), "%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+		printf("  %-46s %s\n", name, o->text);
+	}
 }
 
 int cmd_help(int argc, char **argv)
@@ -328,11 +376,14 @@ int cmd_help(int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
-	printf("usage: toectl [--json] [--rundir DIR] COMMAND ...\n\n");
+	printf("usage: toectl [OPTION ...] COMMAND ...\n\n");
 	for (c = commands; c->name; c++)
 		printf("  %-8s %-37s %s\n", c->name, c->args, c->text);
-	printf("\nSELECT: ID, --addr A, --port P, --pid N or --all. ID: N (HW_CONNID) or cN (socket cookie).\n"
-	       "Exit codes: 0 done, 1 usage, 2 refused, 3 toed is not running.\n");
+	printf("\nSELECT, of which all must fit:\n  %-46s %s\n", "ID", "N (HW_CONNID) or cN (socket cookie)");
+	print_options(select_options);
+	printf("\nOPTION:\n");
+	print_options(global_options);
+	printf("\nExit codes: 0 done, 1 usage, 2 refused, 3 toed is not running.\n");
 	return EXIT_OK;
 }
 

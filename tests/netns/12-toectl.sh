@@ -104,7 +104,7 @@ is_json() {	# STATUS OK COMMAND...
 	[ $rc = "$status" ] || fail "toectl $*: status $rc, expected $status: $(cat "$LOGS/err")"
 	[ "$(json <"$LOGS/out")" = "$ok" ] || fail "toectl $*: not the JSON expected: $(cat "$LOGS/out")"
 }
-for verb in list stats features "show --all" "offload --all" "upload --all" "list --port 1"; do
+for verb in list stats features "show --all" "offload --all" "upload --all" "list --port 1" version; do
 	# shellcheck disable=SC2086
 	is_json 0 True --json $verb
 	# shellcheck disable=SC2086
@@ -116,5 +116,17 @@ is_json 2 False --json attach nosuch0
 is_json 2 False --json detach nosuch0
 ctl features >"$LOGS/out" || fail "features"
 grep -q "native XDP on eth0 .*yes" "$LOGS/out" || fail "features: $(cat "$LOGS/out")"
+say "usage"
+ctl --help >"$LOGS/help" || fail "--help"
+for word in run list show offload upload stats attach detach features version help \
+	--addr --port --pid --all --json --rundir 'Exit codes: 0 .* 1 .* 2 .* 3 '; do
+	grep -qE "^ *$word" "$LOGS/help" || fail "--help does not name $word: $(cat "$LOGS/help")"
+done
+for wrong in "" frobnicate "list --frobnicate" "offload --port" "show" "stats x" "attach" "run"; do
+	# shellcheck disable=SC2086
+	ctl $wrong >"$LOGS/out" 2>&1
+	[ $? = 1 ] || fail "toectl $wrong: not status 1: $(cat "$LOGS/out")"
+	grep -q 'see toectl help' "$LOGS/out" || fail "toectl $wrong: $(cat "$LOGS/out")"
+done
 toed_stop
 is_json 3 False --json list
