@@ -77,7 +77,8 @@ static void attach(const char *dir)
 	TRY(so);
 	env_share(so->obj);
 	TRY(!sockops_bpf__load(so));
-	TRY(bpf_program__attach_cgroup(so->progs.toe_sockops, fd));
+	so->links.toe_sockops = bpf_program__attach_cgroup(so->progs.toe_sockops, fd);
+	TRY(so->links.toe_sockops);
 	TRY(!getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &key.netns_cookie, &len));
 	TRY(!bpf_map_update_elem(env_map(so->maps.nets), &key, &val, BPF_ANY));
 	close(fd);
@@ -438,5 +439,7 @@ int main(void)
 	rmdir(dir);
 	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
 	family = AF_INET6;
-	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+	failed += cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+	sockops_bpf__destroy(so);
+	return failed;
 }
