@@ -75,7 +75,7 @@ ssize_t toe_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *
 {
 	ssize_t rc = recv_buf(fd, buf, len, flags, IO_RECV);
 
-	if (rc >= 0 && a && n)
+	if (rc >= 0 && a && !no_memory(n, sizeof(*n)))
 		*n = 0;
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "real.h"
 #include "sonode.h"
 #include "tx.h"
+#include "user.h"
 
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
@@ -121,14 +122,14 @@ static bool hidden(struct sonode *sn, int level, int opt, int *val)
 int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
 {
 	struct sonode *sn = sonode_get(fd);
-	socklen_t room = len ? *len : 0, got = sizeof(struct tcp_info);
+	socklen_t room = no_memory(len, sizeof(*len)) ? 0 : *len, got = sizeof(struct tcp_info);
 	struct tcp_info ti = { 0 };
 	int v;
 
-	if (!sn)
+	if (!sn || no_memory(val, room))
 		return real.getsockopt(fd, level, opt, val, len);
 	sonode_settled(sn);	/* in a move the socket is closed for an instant */
-	if (val && room && hidden(sn, level, opt, &v)) {
+	if (room && hidden(sn, level, opt, &v)) {
 		*len = room < sizeof(v) ? room : sizeof(v);
 		memcpy(val, &v, *len);
 		return 0;
@@ -181,7 +182,7 @@ int toe_ioctl(int fd, unsigned long req, void *arg)
 
 	if (!sn)
 		return real.ioctl(fd, req, arg);
-	if (arg && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) && count(sn, req, arg))
+	if (!no_memory(arg, sizeof(int)) && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) && count(sn, req, arg))
 		return 0;
 	sonode_settled(sn);	/* in a move the socket is closed for an instant */
 	rc = real.ioctl(fd, req, arg);

@@ -337,6 +337,7 @@ static void test_faults(void **state)
 	struct iovec bad_first[2] = { { low, 4 }, { buf, 4 } }, bad_last[2] = { { "good", 4 }, { low, 4 } },
 		     in[2] = { { buf, 4 }, { low, 1 } };
 	struct msghdr m = { .msg_iov = bad_first, .msg_iovlen = 2 };
+	socklen_t len = 4;
 	struct peer p;
 
 	(void)state;
@@ -352,6 +353,10 @@ static void test_faults(void **state)
 	FAULTS(read(p.fd, low, 10));
 	FAULTS(recv(p.fd, NULL, 10, 0));
 	FAULTS(recvmsg(p.fd, &m, 0));
+	FAULTS(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, low, &len));
+	FAULTS(getsockopt(p.fd, SOL_SOCKET, SO_KEEPALIVE, NULL, &len));
+	FAULTS(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, buf, low));
+	FAULTS(ioctl(p.fd, FIONREAD, low));
 	FAULTS(poll(low, 1, 0));
 	FAULTS(select(p.fd + 1, low, NULL, NULL, NULL));
 	assert_int_equal(write(p.fd, low, 0), 0);
