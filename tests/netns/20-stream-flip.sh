@@ -18,8 +18,10 @@ if [ "${1:-}" = veth ]; then
 fi
 topo_wire
 toed_start srv
-for style in threads epoll epollet poll select; do
-	stream_flipping $style "$SRV4" 24M 2 -r 8M
+styles=(threads epoll epollet poll select)
+for ((i = 0; i < ${#styles[@]} || (i < 20 && $(moves) < 200); i++)); do	# how many moves fit into one depends on the machine
+	style=${styles[i % ${#styles[@]}]}
+	stream_flipping "$style" "$SRV4" 24M 2 -r 8M
 	say "$style: $(moves) moves"
 done
 [ "$(moves)" -ge 200 ] || fail "only $(moves) moves"
