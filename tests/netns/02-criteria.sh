@@ -22,6 +22,7 @@ link_counts() {
 	echo ' end'
 }
 signal() { :; }
+quiet() { true; }
 sleep() { figure[RX_SEGS]=${figure[taken]:-0} figure[xdp]=${figure[came]:-0}; }	# the time that through_engine() counts in
 export TOE_PATIENCE=1 tried=0
 

@@ -19,11 +19,12 @@ chmod 711 "$LOGS"
 ln -s "$B/libtoe.so" "$LOGS/libtoe.so"
 export TOE_LIB=$LOGS/libtoe.so	# LD_PRELOAD takes no path with a space, the checkout may have one
 # A build with ASAN=1: its runtime goes into the programs under libtoe too, behind libtoe, whose calls then pass
-# through it. (Their own leaks are their own matter.) What any sanitizer reports fails the scenario.
+# through it. (Their own leaks are their own matter.) What any sanitizer reports fails the scenario. Frames stand off the
+# stack, where those of a thread that was cancelled would leave marks that accuse its destructors.
 ASAN=$(ldd "$B/libtoe.so" 2>/dev/null | awk '/libasan/ { print $3 }')
 if [ -n "$ASAN" ]; then
 	install -d -m 1777 "$LOGS/sanitizer"
-	export ASAN_OPTIONS=verify_asan_link_order=0:log_path=$LOGS/sanitizer/report
+	export ASAN_OPTIONS=verify_asan_link_order=0:detect_stack_use_after_return=1:log_path=$LOGS/sanitizer/report
 	export UBSAN_OPTIONS=print_stacktrace=1:log_path=$LOGS/sanitizer/report
 fi
 SEED=${TOE_SEED:-$RANDOM$RANDOM}
@@ -258,15 +259,19 @@ stream_flipping() {
 moves() { echo $(($(counter offloads) + $(counter uploads))); }
 
 # through_engine SECONDS PERCENT CLIENT...: so much of what reaches eth0 of srv is taken by the RX engine.
-# The clients are stopped for the moments of counting, so that both counts mean the same frames.
+# The clients are stopped for the moments of counting, until the server has answered all, so that both counts mean the
+# same frames.
+quiet() { local n; n=$(xdp_packets srv); sleep 0.1; [ "$(xdp_packets srv)" = "$n" ]; }
 through_engine() {
 	local segs0 dev0 segs dev seconds=$1 percent=$2
 	shift 2
 	signal STOP "$@"
+	eventually 5 quiet
 	segs0=$(counter RX_SEGS) dev0=$(xdp_packets srv)
 	signal CONT "$@"
 	sleep "$seconds"
 	signal STOP "$@"
+	eventually 5 quiet
 	segs=$(($(counter RX_SEGS) - segs0)) dev=$(($(xdp_packets srv) - dev0))
 	signal CONT "$@"
 	say "RX engine took $segs of $dev frames"
