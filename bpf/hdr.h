@@ -4,14 +4,13 @@
 #define HDR_H
 
 #include "csum.h"
+#include "now.h"
 #include "ring.bpf.h"
 #include "toe/desc.h"
 #include "toe/ival.h"
 #include "toe/wnd.h"
 
 #define IP_DF		0x4000
-#define NS_PER_MS	1000000ULL
-#define NS_PER_US	1000ULL
 
 struct hdr {
 	__u32 seq;

@@ -11,7 +11,7 @@ char LICENSE[] SEC("license") = "GPL";
 /* Answer from here, in the frame itself. */
 static __always_inline int rx_reply(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
 {
-	if (hdr_ack(ctx, c, r->ctl, c->min.snd_nxt, r->now_ms))
+	if (hdr_ack(ctx, c, r->ctl, c->min.snd_nxt, r->now.ms))
 		return XDP_DROP;
 	ack_left(c, r->ctl, r->clk);
 	publish_rcv(c, r->ctl);
@@ -52,7 +52,7 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay)
 		return rx_reply(ctx, c, r);
 	if (r->ev & RX_EV_ACK_DUE)
-		ack_note(c, r->ctl, r->clk, r->now_ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);
+		ack_note(c, r->ctl, r->clk, r->now.ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);
 	return ring ? bpf_redirect_map(&qp_dev, qp, XDP_DROP) : XDP_DROP;
 }
 
@@ -61,8 +61,7 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 {
 	enum rx_verdict v;
 
-	r->now_ns = bpf_ktime_get_ns();
-	r->now_ms = r->now_ns / NS_PER_MS;
+	now_tick(&r->now, c, r->clk);
 	seg_options(ctx, s);
 	v = rx_check(c, s, r);
 	if (v == RX_DROP)
@@ -72,12 +71,12 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 		return rx_finish(ctx, c, r);
 	}
 	r->clk->rx_segs++;
-	r->clk->last_rx_ms = r->now_ms;
 	count(RX_SEGS);
 	ts_update(c, s);
 	if (c->min.opts & TOE_OPT_ECN)
 		rx_ecn(c, s, r);
 	rx_ack(ctx, c, s, r);
+	r->clk->last_rx_ms = r->now.ms;
 	rx_data(ctx, c, s, r);
 	return rx_finish(ctx, c, r);
 }

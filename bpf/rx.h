@@ -25,8 +25,7 @@ enum rx_event {
 struct rx {			/* a segment of a connection in hardware */
 	struct toe_ring_ctl *ctl;
 	struct hw_clock *clk;
-	__u64 now_ns;
-	__u32 now_ms;
+	struct now now;
 	__u32 read;		/* rx_read, checked */
 	__u32 ev;		/* enum rx_event */
 };

@@ -29,16 +29,19 @@ static __always_inline bool ack_window(struct min_tcp *m, const struct seg *s)
 
 /* RFC 6298 from the timed segment; after a retransmission, when there is none,
  * from TSecr (RFC 7323 section 4.1), which tells the copies apart. */
-static __always_inline void ack_rtt(struct hw_conn *c, const struct seg *s, const struct rx *r)
+static __always_inline void ack_rtt(struct hw_conn *c, const struct seg *s, struct rx *r)
 {
 	__u32 ms;
 
-	if (rtt_acked(c, r->now_ns / NS_PER_US))
+	if (rtt_ends(c)) {
+		rtt_acked(c, now_us(&r->now));
 		return;
+	}
 	if ((c->ca_state == TOE_CA_OPEN && !c->rec) || c->rtt_start_us || !s->has_ts || !s->tsecr ||
 	    !(c->min.opts & TOE_OPT_TS))
 		return;
-	ms = r->now_ms + c->min.ts_off - s->tsecr;
+	now_us(&r->now);
+	ms = r->now.ms + c->min.ts_off - s->tsecr;
 	if (ms <= RTT_MAX_US / 1000)
 		rtt_sample(&c->min, ms * 1000);
 }
@@ -138,7 +141,7 @@ __noinline int ack_grow(struct hw_conn *c, struct rec_ack *a)
 
 static __always_inline __u32 ack_ts_rtt(const struct hw_conn *c, const struct seg *s, const struct rx *r)
 {
-	__u32 ms = r->now_ms + c->min.ts_off - s->tsecr;
+	__u32 ms = r->now.ms + c->min.ts_off - s->tsecr;
 
 	return s->has_ts && s->tsecr && ms <= RTT_MAX_US / 1000 ? ms * 1000 : ~0U;
 }
@@ -148,7 +151,12 @@ static __always_inline void ack_advance(struct hw_conn *c, const struct seg *s, 
 	c->min.snd_una = s->ack;
 	c->backoff = 0;
 	ack_rtt(c, s, r);
-	r->clk->rtx_since = c->min.snd_una == c->min.snd_nxt ? 0 : r->now_ns;
+	if (c->min.snd_una == c->min.snd_nxt) {
+		r->clk->rtx_since = 0;
+		return;
+	}
+	now_us(&r->now);
+	r->clk->rtx_since = r->now.ns;
 }
 
 /* Is loss recovery to look at it? */
@@ -161,14 +169,18 @@ static __always_inline bool ack_special(const struct hw_conn *c, const struct se
 static __always_inline void ack_react(struct xdp_md *ctx, struct hw_conn *c, const struct seg *s,
 				      struct rx *r, __u32 acked, bool dup)
 {
-	struct ack k = { .a = { .acked = acked, .now_us = r->now_ns / NS_PER_US, .dup = dup,
-				.tsecr = s->has_ts ? s->tsecr : 0, .rtt_us = ack_ts_rtt(c, s, r),
-				.ece = (s->flags & TCP_ECE) && (c->min.opts & TOE_OPT_ECN) },
-			 .sack_off = s->sack_off, .nr_sack = s->nr_sack };
+	bool special = ack_special(c, s, dup);
+	struct ack k = {};
 
-	if (!ack_special(c, s, dup)) {
-		if (cc_limited(c, acked))
-			ack_grow(c, &k.a);
+	if (!special && !cc_limited(c, acked))
+		return;
+	k.a = (struct rec_ack){ .acked = acked, .now_us = now_us(&r->now), .dup = dup,
+				.tsecr = s->has_ts ? s->tsecr : 0, .rtt_us = ack_ts_rtt(c, s, r),
+				.ece = (s->flags & TCP_ECE) && (c->min.opts & TOE_OPT_ECN) };
+	k.sack_off = s->sack_off;
+	k.nr_sack = s->nr_sack;
+	if (!special) {
+		ack_grow(c, &k.a);
 		return;
 	}
 	if (ack_slow(ctx, c, &k)) {

@@ -112,16 +112,16 @@ static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct 
 {
 	if (s->flags & TCP_RST) {
 		count(RX_OUT_OF_WINDOW);
-		return rst_in_window(c, s) ? challenge(c, s, r->now_ms) : RX_DROP;
+		return rst_in_window(c, s) ? challenge(c, s, r->now.ms) : RX_DROP;
 	}
 	if (paws_refuses(c, s)) {
 		count(RX_PAWS);
-		return challenge(c, s, r->now_ms);
+		return challenge(c, s, r->now.ms);
 	}
 	if (!seg_in_window(c, s) || (s->flags & TCP_SYN)) {
 		count(RX_OUT_OF_WINDOW);
 		check_dup(c, s);
-		return challenge(c, s, r->now_ms);
+		return challenge(c, s, r->now.ms);
 	}
 	if (!(s->flags & TCP_ACK)) {
 		count(RX_BAD_ACK);
@@ -129,7 +129,7 @@ static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct 
 	}
 	if (!ack_acceptable(c, s)) {
 		count(RX_BAD_ACK);
-		return challenge(c, s, r->now_ms);
+		return challenge(c, s, r->now.ms);
 	}
 	return RX_GO;
 }

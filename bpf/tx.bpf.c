@@ -17,7 +17,7 @@ struct tx {			/* a descriptor of a connection in hardware */
 	struct toe_desc d;
 	struct toe_ring_ctl *ctl;
 	struct hw_clock *clk;
-	__u64 now_ns;
+	struct now now;
 	__u32 frame_len;
 	__u32 qp;
 	__u16 app;		/* owner of the TAP */
@@ -97,7 +97,7 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 {
 	struct hdr h = {
 		.seq = t->d.seq,
-		.now_ms = t->now_ns / NS_PER_MS,
+		.now_ms = t->now.ms,
 		.csum = t->d.csum,
 		.len = t->d.len,
 		.flags = TCP_ACK | (t->d.flags & TOE_DESC_PSH ? TCP_PSH : 0),
@@ -146,11 +146,10 @@ __noinline int tx_idle(struct hw_conn *c, __u32 idle_ms)
 
 static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
 {
-	bool idle = c->min.snd_nxt == c->min.snd_una;
-	__u32 now_ms = t->now_ns / NS_PER_MS;
+	bool idle = c->min.snd_nxt == c->min.snd_una, timed = rtt_wanted(c, t->now.ms);
 
-	if (idle && now_ms - c->last_tx_ms > TX_IDLE_MS)
-		tx_idle(c, now_ms - c->last_tx_ms);
+	if (idle && t->now.ms - c->last_tx_ms > TX_IDLE_MS)
+		tx_idle(c, t->now.ms - c->last_tx_ms);
 	if (t->d.seq != c->min.snd_nxt) {
 		count(TX_STALE);
 		return XDP_DROP;
@@ -159,19 +158,22 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 		count(TX_WINDOW);
 		return XDP_DROP;
 	}
+	if (timed)
+		now_us(&t->now);
 	if (tx_segment(ctx, c, t))
 		return XDP_DROP;
 	c->min.snd_nxt += t->d.len;
-	c->last_tx_ms = now_ms;
+	c->last_tx_ms = t->now.ms;
 	cc_sent(c);
 	if (t->priv && (t->d.flags & TOE_DESC_TLP))
 		tx_probe_data(c);
-	rtt_start(c, c->min.snd_nxt, t->now_ns / NS_PER_US);
+	if (timed)
+		rtt_start(c, c->min.snd_nxt, now_us(&t->now));
 	t->clk->tx_segs++;
 	t->clk->tx_bytes += t->d.len;
 	publish_nxt(c, t->ctl, t->clk);
 	if (idle) {
-		t->clk->rtx_since = t->now_ns;
+		t->clk->rtx_since = t->now.ns;
 		mark_dirty(c);
 	}
 	count(TX_SEGS);
@@ -180,7 +182,7 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 }
 
 /* Global: rare. 0, or -1: this has arrived meanwhile, or was sent already. */
-__noinline int tx_again(struct hw_conn *c, struct toe_desc *d, __u64 now_ns)
+__noinline int tx_again(struct hw_conn *c, struct toe_desc *d, __u32 now_us, __u32 tsval)
 {
 	struct hw_rec *r;
 
@@ -189,8 +191,7 @@ __noinline int tx_again(struct hw_conn *c, struct toe_desc *d, __u64 now_ns)
 	r = rec_of(c);
 	if (!r)
 		return -1;
-	return rec_sent(c, r, d->seq, d->len, d->flags & TOE_DESC_TLP, now_ns / NS_PER_US,
-			now_ns / NS_PER_MS + c->min.ts_off);
+	return rec_sent(c, r, d->seq, d->len, d->flags & TOE_DESC_TLP, now_us, tsval);
 }
 
 static __always_inline int tx_rtx(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
@@ -200,7 +201,9 @@ static __always_inline int tx_rtx(struct xdp_md *ctx, struct hw_conn *c, struct 
 		count(TX_STALE);
 		return XDP_DROP;
 	}
-	if (tx_again(c, &t->d, t->now_ns)) {
+	now_us(&t->now);
+	c->last_tx_ms = t->now.ms;
+	if (tx_again(c, &t->d, now_us(&t->now), t->now.ms + c->min.ts_off)) {
 		count(TX_STALE);
 		return XDP_DROP;
 	}
@@ -220,7 +223,7 @@ static __always_inline int tx_empty(struct xdp_md *ctx, struct hw_conn *c, struc
 	bool probe = t->d.op == TOE_OP_PROBE;
 	__u32 seq = probe ? c->min.snd_una - 1 : c->min.snd_nxt;
 
-	if (hdr_ack(ctx, c, t->ctl, seq, t->now_ns / NS_PER_MS))
+	if (hdr_ack(ctx, c, t->ctl, seq, t->now.ms))
 		return XDP_DROP;
 	stat_add(probe ? TOE_ST_TX_PROBES : TOE_ST_TX_ACKS, 1);
 	return tx_out(c, t);
@@ -242,7 +245,7 @@ static __always_inline int tx_op(struct xdp_md *ctx, struct hw_conn *c, struct t
 	t->clk = clock_of(c);
 	if (!t->ctl || !t->clk)
 		return XDP_DROP;
-	t->now_ns = bpf_ktime_get_ns();
+	now_tick(&t->now, c, t->clk);
 	if (t->d.op == TOE_OP_DATA)
 		return tx_data(ctx, c, t);
 	if (t->d.op == TOE_OP_RTX)

@@ -31,6 +31,15 @@ TOE_PURE void rtt_sample(struct min_tcp *m, __u32 rtt_us)
 		m->srtt_us = 1;
 }
 
+/*
+ * Is the segment that leaves now to be timed? One a round trip (RFC 6298 section 3), and on paths
+ * that are faster than a millisecond one in each. Ask before last_tx_ms is set.
+ */
+TOE_PURE int rtt_wanted(const struct hw_conn *c, __u32 now_ms)
+{
+	return !c->rtt_start_us && (now_ms != c->last_tx_ms || !c->min.srtt_us);
+}
+
 /* Segment ending at `end` leaves: time it if none is being timed. */
 TOE_PURE void rtt_start(struct hw_conn *c, __u32 end, __u32 now_us)
 {
@@ -46,10 +55,16 @@ TOE_PURE void rtt_cancel(struct hw_conn *c)
 	c->rtt_start_us = 0;
 }
 
-/* snd_una has moved. Returns nonzero if that ended a measurement. */
+/* snd_una has moved. Does that end a measurement? */
+TOE_PURE int rtt_ends(const struct hw_conn *c)
+{
+	return c->rtt_start_us && !seq_before(c->min.snd_una, c->rtt_seq);
+}
+
+/* Returns nonzero if it did. */
 TOE_PURE int rtt_acked(struct hw_conn *c, __u32 now_us)
 {
-	if (!c->rtt_start_us || seq_before(c->min.snd_una, c->rtt_seq))
+	if (!rtt_ends(c))
 		return 0;
 	rtt_sample(&c->min, now_us - c->rtt_start_us);
 	c->rtt_start_us = 0;

@@ -43,6 +43,7 @@ static __always_inline struct hw_conn *rewind(void)
 	c->unacked_segs = 0;
 	c->min.snd_una = bench_snd - bench_rewind_una;
 	c->min.snd_nxt = bench_snd;
+	c->cc[CC_LIMITED] = c->min.snd_una;	/* cwnd holds nobody back */
 	return c;
 }
 
@@ -100,20 +101,19 @@ int bench_rx_steps(struct xdp_md *ctx)
 	if (!r.ctl || !r.clk || s.len > TOE_MAX_PAYLOAD || ring_rx_read(c, r.ctl, &r.read))
 		goto out;
 	STEP(5);
-	r.now_ns = bpf_ktime_get_ns();
-	r.now_ms = r.now_ns / NS_PER_MS;
+	now_tick(&r.now, c, r.clk);
 	STEP(6);
 	seg_options(ctx, &s);
 	if (rx_check(c, &s, &r) != RX_GO)
 		goto out;
 	r.clk->rx_segs++;
-	r.clk->last_rx_ms = r.now_ms;
 	count(RX_SEGS);
 	STEP(7);
 	ts_update(c, &s);
 	if (c->min.opts & TOE_OPT_ECN)
 		rx_ecn(c, &s, &r);
 	rx_ack(ctx, c, &s, &r);
+	r.clk->last_rx_ms = r.now.ms;
 	STEP(8);
 	rx_data(ctx, c, &s, &r);
 	STEP(9);
@@ -147,7 +147,7 @@ int bench_tx_steps(struct xdp_md *ctx)
 	if (!t.ctl || !t.clk)
 		goto out;
 	STEP(4);
-	t.now_ns = bpf_ktime_get_ns();
+	now_tick(&t.now, c, t.clk);
 	STEP(5);
 	if (t.d.seq != c->min.snd_nxt || !tx_fits(c, &t) || tx_segment(ctx, c, &t))
 		goto out;

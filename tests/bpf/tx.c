@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* TX engine: descriptors in, segments out; who may send what. */
+#include <time.h>
 #include "tests/bpf/frames.h"
 #include "toe/wnd.h"
 
@@ -82,6 +83,23 @@ static void data(void **state)
 	assert_int_equal(conn()->rtt_seq, SND0 + 64);
 	assert_int_equal(COUNTED(TX_SEGS), 2);
 	assert_int_equal(COUNTED(TX_BYTES), 65);
+}
+
+/* RFC 7323 4.1 and 5: whatever clock was read, a timestamp is never older than one that has left. */
+static void timestamps(void **state)
+{
+	struct timespec ts;
+	__u32 now;
+
+	(void)state;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (__u32)(ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
+	env.clock[ENV_ID].last_rx_ms = now + 900;
+	assert_int_equal(sent(send_at(SND0, 10)).tsval, now + 900 + 1000);
+	env.clock[ENV_ID].last_rx_ms = now;
+	assert_int_equal(sent(send_at(SND0 + 10, 10)).tsval, now + 900 + 1000);
+	env.clock[ENV_ID].last_rx_ms = now + 50000;	/* nonsense, or 49 days ago */
+	assert_int_equal(sent(send_at(SND0 + 20, 10)).tsval, now + 900 + 1000);
 }
 
 static void every_length(void **state)
@@ -400,7 +418,7 @@ static void speed(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		CASE(data), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
+		CASE(data), CASE(timestamps), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
 		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
 		CASE(only_in_hardware), CASE(speed),
 	};

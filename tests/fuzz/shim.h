@@ -81,6 +81,11 @@ static long bpf_map_delete_elem(const void *map, const void *key)
 	return 0;
 }
 
+static __u64 bpf_ktime_get_coarse_ns(void)
+{
+	return shim.now_ns / 4000000 * 4000000;
+}
+
 static __u64 bpf_ktime_get_ns(void)
 {
 	return shim.now_ns;

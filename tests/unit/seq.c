@@ -83,6 +83,14 @@ static void rtt(void **state)
 	assert_false(rtt_acked(&c, 99));
 	rtt_sample(&c.min, RTT_MAX_US + 1);
 	assert_int_equal(c.min.srtt_us, 6000);
+	c.last_tx_ms = 7;			/* one in each millisecond, one at a time */
+	assert_false(rtt_wanted(&c, 7));
+	assert_true(rtt_wanted(&c, 8));
+	rtt_start(&c, 3000, 8000);
+	assert_false(rtt_wanted(&c, 9));
+	rtt_cancel(&c);
+	c.min.srtt_us = 0;			/* nothing is known yet */
+	assert_true(rtt_wanted(&c, 7));
 }
 
 int main(void)
