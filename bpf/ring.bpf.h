@@ -178,6 +178,8 @@ static __always_inline void wake_set(struct toe_qp_wake *w, __u32 id)
 
 	old = __sync_fetch_and_or(&w->words[word], 1ULL << (id & 63));
 	barrier_var(old);
+	if (*(volatile __u64 *)&w->summary[word / 64] & 1ULL << (word & 63))
+		return;
 	old = __sync_fetch_and_or(&w->summary[word / 64], 1ULL << (word & 63));
 	barrier_var(old);
 }

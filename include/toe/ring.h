@@ -64,7 +64,8 @@ _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
  *
  * No wake-up is lost: the bit is set before armed is read on one side, armed
  * is set before the bits are read on the other, and all four are sequentially
- * consistent, so at least one side sees the other (Dekker). The doorbell frame
+ * consistent, so at least one side sees the other (Dekker). A summary bit that is found set after the
+ * connection's bit was need not be set: who takes it later will see that bit. The doorbell frame
  * is never read from the TAP: a TAP whose queue is full still wakes its
  * waiters (native XDP redirection does; generic does not), and edge-triggered epoll reports each wake once in every epoll
  * instance that holds the descriptor, so several waiters share one TAP.
