@@ -13,6 +13,7 @@ struct conf conf = {
 	.rundir = TOE_RUNDIR,
 	.max_conns = TOE_MAX_CONNS - 1,
 	.max_slabs = TOE_MAX_SLABS / 2,
+	.bulk_limit = 50,
 };
 
 int conf_add_interface(const char *name, bool generic)
@@ -120,6 +121,16 @@ static int set_policy(const char *value)
 	return 0;
 }
 
+static int set_bulk_limit(const char *value)
+{
+	unsigned long n;
+
+	if (conf_number(value, 0, 1000000, &n))
+		return -EINVAL;
+	conf.bulk_limit = n;
+	return 0;
+}
+
 static const struct conf_key {
 	const char *name;
 	int (*set)(const char *value);
@@ -133,6 +144,7 @@ static const struct conf_key {
 	{ "max-connections", set_max_conns, false },
 	{ "max-slabs",	set_max_slabs,	false },
 	{ "policy",	set_policy,	false },
+	{ "bulk-limit",	set_bulk_limit,	false },
 };
 
 static int conf_set_list(const struct conf_key *key, const char *value)

@@ -28,6 +28,7 @@ struct conf {
 	unsigned int max_conns;
 	unsigned int max_slabs;	/* of one application */
 	bool policy_auto;	/* offload what can be as soon as it is seen */
+	unsigned int bulk_limit; /* MB/s of a sender that policy auto leaves to the kernel; 0: none */
 };
 extern struct conf conf;
 

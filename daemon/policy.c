@@ -15,12 +15,18 @@
 #define RETRY_MIN_US	1000000		/* after a refusal or an upload; doubles */
 #define RETRY_MAX_US	60000000
 #define MAX_MOVES	50		/* in one scan */
+#define BULK_SCANS	2		/* in a row: a burst is no bulk transfer */
 
 struct attempt {
 	uint64_t cookie;
 	uint64_t next_us;
 	uint64_t delay_us;
 	uint64_t seen;			/* number of the scan that last saw it */
+	/* what it had sent when it was last looked at, on the path that it was on */
+	uint64_t at_us;
+	uint32_t sent, segs;
+	uint8_t state;			/* enum toe_state */
+	uint8_t bulk;			/* scans in a row that found it sending in bulk */
 	UT_hash_handle hh;
 };
 
@@ -28,6 +34,7 @@ struct scan {
 	struct {
 		struct toe_flow flow;
 		uint64_t cookie;
+		bool up;		/* upload: it sends in bulk */
 	} due[MAX_MOVES];
 	unsigned int nr;
 	uint64_t now;
@@ -53,11 +60,40 @@ static struct attempt *attempt_get(uint64_t cookie)
 	return a;
 }
 
+/*
+ * On the kernel path the peer's acknowledgements tell, which all pass the RX engine. Small messages in great number
+ * are no bulk. (Megabytes a second are bytes a microsecond.)
+ */
+static void observe(struct attempt *a, const struct hw_conn *conn, uint64_t now)
+{
+	const struct hw_clock *k = &engine.clock[conn->hw_connid];
+	bool hw = conn->state == TOE_HW, bulk = false;
+	uint32_t sent = hw ? (uint32_t)k->tx_bytes : conn->seen_ack, segs = hw ? k->tx_segs : 0;
+	uint64_t bytes = sent - a->sent;
+
+	if (a->at_us && a->state == conn->state && conf.bulk_limit)
+		bulk = bytes >= conf.bulk_limit * (now - a->at_us) &&
+		       bytes >= (uint64_t)(segs - a->segs) * conn->min.snd_mss / 2;
+	a->bulk = bulk && a->bulk < BULK_SCANS ? a->bulk + 1 : bulk ? BULK_SCANS : 0;
+	a->at_us = now;
+	a->sent = sent;
+	a->segs = segs;
+	a->state = conn->state;
+}
+
+/* Not before the delay is over again. */
+static void put_off(struct attempt *a, uint64_t now)
+{
+	a->next_us = now + a->delay_us;
+	a->delay_us = a->delay_us < RETRY_MAX_US / 2 ? a->delay_us * 2 : RETRY_MAX_US;
+}
+
 static int visit(const struct toe_flow *flow, const struct hw_conn *conn, void *arg)
 {
 	struct scan *s = arg;
 	struct attempt *a;
 	struct app *app;
+	bool up;
 	int fd;
 
 	if (app_find(conn->cookie, 0, &app, &fd))
@@ -66,11 +102,17 @@ static int visit(const struct toe_flow *flow, const struct hw_conn *conn, void *
 	if (!a)
 		return 0;
 	a->seen = scan_nr;
-	if (conn->state != TOE_KERNEL || a->next_us > s->now || s->nr == MAX_MOVES)
+	if (conn->state == TOE_HOLD)
 		return 0;
-	a->next_us = s->now + a->delay_us;
-	a->delay_us = a->delay_us < RETRY_MAX_US / 2 ? a->delay_us * 2 : RETRY_MAX_US;
+	observe(a, conn, s->now);
+	up = conn->state == TOE_HW;
+	if (s->nr == MAX_MOVES || (up ? a->bulk < BULK_SCANS : a->next_us > s->now))
+		return 0;
+	put_off(a, s->now);
+	if (!up && a->bulk)
+		return 0;
 	s->due[s->nr].flow = *flow;
+	s->due[s->nr].up = up;
 	s->due[s->nr++].cookie = conn->cookie;
 	return 0;
 }
@@ -101,8 +143,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *arg)
 		engine_walk(visit, &s);
 	forget_closed();
 	took = loop_clock_us() - s.now;
-	for (i = 0; i < s.nr; i++)
-		conn_offload_flow(s.due[i].cookie, &s.due[i].flow, &why);
+	for (i = 0; i < s.nr; i++) {
+		if (s.due[i].up)
+			conn_upload(s.due[i].cookie, TOE_WHY_BULK);
+		else
+			conn_offload_flow(s.due[i].cookie, &s.due[i].flow, &why);
+	}
 	sd_event_source_set_time(source, loop_clock_us() + SCAN_US + SCAN_SHARE * took);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

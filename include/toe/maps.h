@@ -144,7 +144,8 @@ enum toe_stat {
 	X(HOLE,		"data is missing in the received stream, try again") \
 	X(NO_ROUTE,	"no route to the peer: cannot upload now") \
 	X(PMTU,		"path MTU changed") \
-	X(NO_FILES,	"toed has no free descriptor")
+	X(NO_FILES,	"toed has no free descriptor") \
+	X(BULK,		"sends in bulk")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # policy = auto: connections of programs under toectl run move to the engines by themselves, also after an
-# upload; those of other ports are not seen, those of other programs stay.
+# upload; those of other ports are not seen, those of other programs stay. One that sends in bulk goes back to the
+# kernel path and stays there.
 #
-#   cli echo clients -- eth0 ---- veth ---- eth0 [toed] -- srv echo servers: 7100 and 7200 (libtoe), 7101 (without)
+#   cli echo clients, bulk -- eth0 -- veth -- eth0 [toed] -- srv echo servers: 7100, 7200 (libtoe), 7101 (without)
+#                                                                bulk server: 7102 (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 topo_veth
-toed_start srv -c <(printf '[toed]\npolicy = auto\nport = 7100, 7101\n')
+toed_start srv -c <(printf '[toed]\npolicy = auto\nport = 7100, 7101, 7102\nbulk-limit = 5\n')
 offloadable server7100 srv python3 "$HELPERS/echo" server 7100
 offloadable server7200 srv python3 "$HELPERS/echo" server 7200
 spawn server7101 srv python3 "$HELPERS/echo" server 7101
@@ -41,7 +43,23 @@ before=$(counter RX_SEGS)
 echo 70001 >&$fd
 eventually 10 logged client7100 '^ok 70001$' || fail "no echo on the hardware path, second time"
 [ "$(counter RX_SEGS)" -ge $((before + 49)) ] || fail "RX engine took $(($(counter RX_SEGS) - before)) segments"
+
+no_retransmissions
+# --- bulk ---
+offloadable bulk srv "$B/tests/helpers/bulk" server 7102
+eventually 10 listening srv 7102 || fail "bulk server did not start"
+spawn bulkclient cli "$B/tests/helpers/bulk" client "$SRV4" 7102 down 5
+eventually 10 logged bulkclient connected || fail "bulk client did not connect"
+eventually 5 all_on hardware 2 || fail "the bulk connection did not move: $(ctl list)"
+before=$(counter TX_SEGS)
+kill -USR1 "${PID[bulkclient]}"
+eventually 4 eval 'ctl list --port 7102 | grep -q " kernel .*sends in bulk"' || fail "a bulk sender is not moved back: $(ctl list)"
+[ "$(counter TX_SEGS)" -gt "$before" ] || fail "TX engine sent nothing"
+finish bulkclient 20 || fail "bulk: $(tail -3 "$LOGS/bulkclient")"
+logged bulkclient 'bits/s [1-9]' || fail "bulk: $(tail -3 "$LOGS/bulkclient")"
+# attempts 1 and 3 s after the upload found it busy
+[ "$(counter offloads)" = 3 ] || fail "$(counter offloads) offloads: a bulk sender was moved again"
+[ "$(ctl list --port 7100 | grep -c ' hardware ')" = 1 ] || fail "another connection was taken for a bulk sender: $(ctl list)"
 echo quit >&$fd
 eventually 10 logged client7100 closed || fail "client did not close"
 eventually 5 eval '[ "$(on_path hardware)" = 0 ]' || fail "closed connection is still listed: $(ctl list)"
-no_retransmissions

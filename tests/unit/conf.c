@@ -26,7 +26,7 @@ static void good(void **state)
 {
 	(void)state;
 	assert_int_equal(read_text("; comment\n[toed]\ninterface = eth0 eth1\ngeneric = eth2\n"
-				   "port = 6379, 11211\nport = 80\npolicy = auto\nmax-connections = 100\n"
+				   "port = 6379, 11211\nport = 80\npolicy = auto\nmax-connections = 100\nbulk-limit = 7\n"
 				   "bpffs = /sys/fs/bpf/x\nrundir = /run/x\n"), 0);
 	assert_int_equal(conf.nr_ifs, 3);
 	assert_string_equal(conf.ifs[1].name, "eth1");
@@ -36,6 +36,7 @@ static void good(void **state)
 	assert_int_equal(conf.ports[2], 80);
 	assert_true(conf.policy_auto);
 	assert_int_equal(conf.max_conns, 100);
+	assert_int_equal(conf.bulk_limit, 7);
 	assert_string_equal(conf.bpffs, "/sys/fs/bpf/x");
 	assert_string_equal(conf.rundir, "/run/x");
 }
@@ -44,7 +45,7 @@ static void bad(void **state)
 {
 	static const char *const texts[] = {
 		"[other]\nport = 1\n", "[toed]\nfrobnicate = 1\n", "[toed]\nport = 0\n", "[toed]\nport = 65536\n",
-		"[toed]\nport = -1\n", "[toed]\nport = 80x\n", "[toed]\npolicy = maybe\n",
+		"[toed]\nport = -1\n", "[toed]\nport = 80x\n", "[toed]\npolicy = maybe\n", "[toed]\nbulk-limit = some\n",
 		"[toed]\ninterface = a-name-much-too-long\n", "[toed]\nmax-connections = 0\n",
 		"[toed]\nmax-connections = 99999999999999999999\n", "[toed]\nbpffs = relative/path\n",
 		"[toed]\nrundir = /0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789/0123456789\n",
