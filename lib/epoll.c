@@ -8,7 +8,8 @@
 
 #define MAX_NESTED	8
 #define OWN_EVENTS	256
-#define KERNEL_EVERY	16	/* calls that may go by before the kernel's events are looked at */
+#define CALL_WORK	16	/* what a call counts for, besides its events */
+#define KERNEL_WORK	1024	/* that may be done before the kernel's events are looked at */
 
 bool epset_poll(struct epset *set)
 {
@@ -158,7 +159,7 @@ static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int m
 		max = max < OWN_EVENTS ? max : OWN_EVENTS;
 	}
 	*raw = real.epoll_pwait(set->slot->fd, ev, max, ms, mask);
-	st(&set->calls, 0);
+	st(&set->work, 0);
 	if (*raw < 0)
 		return -1;
 	if (!*raw && daemon_lost())
@@ -171,7 +172,7 @@ static int look(struct epset *set, struct epoll_event *out, int max, const sigse
 {
 	int k = 0, raw;
 
-	if (ld(&set->calls) >= KERNEL_EVERY)
+	if (ld(&set->work) >= KERNEL_WORK)
 		k = ask_kernel(set, out, (max + 1) / 2, 0, mask, &raw);
 	return k < 0 ? k : k + collect(set, out + k, max - k);
 }
@@ -209,7 +210,7 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 	for (;;) {
 		n = look(set, out, max, mask);
 		if (n) {
-			st(&set->calls, ld(&set->calls) + 1);
+			st(&set->work, ld(&set->work) + CALL_WORK + n);
 			return n;
 		}
 		ms = timeout_ns ? wait_ms_lost(deadline) : 0;

@@ -39,7 +39,7 @@ struct epset {
 	unsigned int nr_hw, nr_nested;
 	unsigned int nr_ready;
 	unsigned int sleepers;		/* threads in the kernel's epoll_wait; atomic */
-	unsigned int calls;		/* answered since the kernel was asked */
+	unsigned int work;		/* done since the kernel was asked, see epoll.c */
 	uint32_t qps;			/* pool indices whose TAP the instance holds */
 	uint32_t daemon_gen;		/* of the eventfd it holds */
 	uint32_t daemon_fresh;		/* of the TAPs it holds */

@@ -303,7 +303,7 @@ static void test_turns(void **state)
 	assert_int_equal(write(p.fd, "x", 1), 1);
 	assert_int_equal(write(pipes[1], "x", 1), 1);
 	assert_int_equal(recv(p.fd, &i, 1, MSG_PEEK), 1);
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < 600; i++) {
 		assert_int_equal(epoll_wait(ep, &ev, 1, 1000), 1);
 		seen[ev.data.u32]++;
 	}
