@@ -82,7 +82,7 @@ $(B)/libtoe.so: $(lib_objs) lib/libtoe.map
 	$(Q)$(CC) $(san) -shared -pthread $(lib_ld_flags) $(LDFLAGS) -o $@ $(lib_objs) -ldl
 
 $(toed_objs) $(gen_objs): | $(skels)
-$(lib_objs): c_flags += -fPIC -fvisibility=hidden -fexceptions
+$(lib_objs): c_flags += -fPIC -fvisibility=hidden -fexceptions -ftls-model=initial-exec
 
 # "make install PREFIX=..." after "make": what knows the paths is compiled anew.
 $(B)/tools/toectl_run.o $(B)/daemon/options.o: $(B)/paths

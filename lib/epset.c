@@ -82,8 +82,10 @@ static uint32_t ring_events(struct member *m)
 
 	if (sonode_ring(m->sn, m->word, &r))
 		return 0;
-	if (want & (EPOLLIN | EPOLLRDNORM) && io_readable(m->sn, &r))
+	if (want & (EPOLLIN | EPOLLRDNORM) && io_readable(m->sn, &r)) {
 		got |= EPOLLIN | EPOLLRDNORM;
+		ring_prefetch(&r);
+	}
 	if (want & (EPOLLOUT | EPOLLWRNORM) && io_writable(m->sn, &r))
 		got |= EPOLLOUT | EPOLLWRNORM;
 	return ring_stale(&r) ? 0 : got & want;	/* frozen positions look ready */
@@ -226,14 +228,12 @@ static bool wake_others(struct epset *set, const struct epset *self)
 	return set != self && ld_sc(&set->sleepers);
 }
 
-void epset_event(struct sonode *sn, struct epset *self)
+/* Lock held. True: somebody else is to be told. */
+static bool event(struct sonode *sn, struct epset *self)
 {
 	struct member *m, *next;
 	bool kick = false;
 
-	if (!ld(&sn->members))
-		return;
-	epset_lock();
 	for (m = sn->members; m; m = next) {
 		next = m->next_of_fd;
 		if (!member_sync(m) || !m->on_hw)
@@ -241,6 +241,16 @@ void epset_event(struct sonode *sn, struct epset *self)
 		member_ready_add(m);
 		kick |= wake_others(m->set, self);
 	}
+	return kick;
+}
+
+void epset_events(struct sonode *const *sn, int n, struct epset *self)
+{
+	bool kick = false;
+
+	epset_lock();
+	for (int i = 0; i < n; i++)
+		kick |= event(sn[i], self);
 	epset_unlock();
 	if (kick)
 		daemon_kick();

@@ -62,7 +62,8 @@ void epset_tracked(struct sonode *sn);	/* became tracked */
 void epset_sync(struct sonode *sn);	/* its path changed */
 void epset_moved(void);			/* the eventfd said so: look at those that have moved */
 void epset_new_log(struct toe_moved *log);	/* of a toed that did not know this process */
-void epset_event(struct sonode *sn, struct epset *self);	/* its wake bit was taken */
+/* Their wake bits were taken. */
+void epset_events(struct sonode *const *sn, int n, struct epset *self);
 void epset_closed(struct sonode *sn, bool tracked);	/* the descriptor is about to be closed */
 void epset_forked(void);
 

@@ -15,7 +15,7 @@
 
 static void inherit(struct sonode *sn)
 {
-	sn->opts_word = sn->qp_word = 0;
+	sn->opts_word = sn->qp_word = sn->ring_word = 0;
 	sn->wwait = 0;
 	sn->wowner = NULL;
 	sn->stay &= STAY_SHARED;

@@ -40,13 +40,14 @@ static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind k
 {
 	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { buf, len };
-	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len,
-			 .fault = no_memory(buf, len) };
+	struct io io;
 
 	if (flags & RX_UPLOAD)
 		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.recv(fd, buf, len, flags));
 	if (!sn || flags & MSG_ERRQUEUE)
 		return kind == IO_READ ? real.read(fd, buf, len) : real.recv(fd, buf, len, flags);
+	io_init(&io, kind, flags, &iov, len);
+	io.fault = no_memory(buf, len);
 	return io_recv(sn, &io);
 }
 
@@ -166,13 +167,14 @@ static ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_
 {
 	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
-	struct io io = { .kind = kind, .flags = flags, .iov = &iov, .niov = 1, .len = len,
-			 .fault = no_memory(buf, len) };
+	struct io io;
 
 	if (flags & TX_UPLOAD)
 		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.send(fd, buf, len, flags));
 	if (!sn)
 		return kind == IO_WRITE ? real.write(fd, buf, len) : real.send(fd, buf, len, flags);
+	io_init(&io, kind, flags, &iov, len);
+	io.fault = no_memory(buf, len);
 	return io_send(sn, &io);
 }
 

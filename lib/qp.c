@@ -8,7 +8,10 @@
 #include "intfd.h"
 #include "qp.h"
 #include "real.h"
+#include "sys.h"
 #include "tx.h"
+
+#define QP_SMALL	1024	/* payload that costs less to copy than a vector does */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* pool, and which is bound */
 static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* outside of lock: one asks for a queue pair */
@@ -196,31 +199,64 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 	return qp;
 }
 
-void qp_write(struct qp *qp, const struct ring *r, struct toe_desc *desc)
+/* Straight to where it is written from: read back in other pieces than it was stored in, it would cost a stall. */
+static void desc_put(uint8_t *room, const struct ring *r, const struct toe_desc *desc, uint16_t csum)
 {
-	uint8_t room[TOE_HDR_MAX] = { 0 };
-	struct iovec iov[3] = { { room, r->hdr_len } };
-	size_t a = 0, len = desc->len;
-	int err = errno, n = 1;
+	*(struct toe_desc *)room = (struct toe_desc){
+		.magic = TOE_DESC_MAGIC, .op = desc->op, .flags = desc->flags, .hw_connid = r->connid, .gen = r->gen,
+		.seq = desc->seq, .len = desc->len, .csum = csum,
+	};
+}
 
+/* One piece, and what the sum is taken of is what leaves. */
+static void write_small(const struct qp *qp, const struct ring *r, const struct toe_desc *desc)
+{
+	_Alignas(struct toe_desc) uint8_t frame[TOE_HDR_MAX + QP_SMALL];
+	uint8_t *payload = frame + r->hdr_len;
+	size_t len = desc->len, a = 0, b;
+	uint8_t *from;
+
+	memset(frame, 0, TOE_HDR_MAX);
 	if (len) {
-		iov[1].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq, len, &a);
-		iov[1].iov_len = a;
-		desc->csum = csum_partial(iov[1].iov_base, a);
-		n = 2;
+		from = ring_piece(r->tx, r->tx_mask, desc->seq, len, &a);
+		memcpy(payload, from, a);
 	}
 	if (a < len) {
+		from = ring_piece(r->tx, r->tx_mask, desc->seq + a, len - a, &b);
+		memcpy(payload + a, from, b);
+	}
+	desc_put(frame, r, desc, csum_partial(payload, len));
+	sys3(SYS_write, ld(&qp->fd), frame, r->hdr_len + len);
+}
+
+/* From where it lies. */
+static void write_vector(const struct qp *qp, const struct ring *r, const struct toe_desc *desc)
+{
+	_Alignas(struct toe_desc) uint8_t room[TOE_HDR_MAX] = { 0 };
+	struct iovec iov[3] = { { room, r->hdr_len } };
+	size_t a, len = desc->len;
+	uint16_t csum;
+	int n = 2;
+
+	iov[1].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq, len, &a);
+	iov[1].iov_len = a;
+	csum = csum_partial(iov[1].iov_base, a);
+	if (a < len) {
 		iov[2].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq + a, len - a, &iov[2].iov_len);
-		desc->csum = csum_join(desc->csum, csum_partial(iov[2].iov_base, len - a), a);
+		csum = csum_join(csum, csum_partial(iov[2].iov_base, len - a), a);
 		n = 3;
 	}
-	desc->magic = TOE_DESC_MAGIC;
-	desc->hw_connid = r->connid;
-	desc->gen = r->gen;
-	memcpy(room, desc, sizeof(*desc));
-	/* not libc's writev(): that is a cancellation point, and the write lock is held */
-	syscall(SYS_writev, ld(&qp->fd), iov, n);
-	errno = err;
+	desc_put(room, r, desc, csum);
+	sys3(SYS_writev, ld(&qp->fd), iov, n);
+}
+
+/* Not by libc's calls: those are cancellation points, and the write lock is held. */
+void qp_write(struct qp *qp, const struct ring *r, const struct toe_desc *desc)
+{
+	if (desc->len > QP_SMALL)
+		write_vector(qp, r, desc);
+	else
+		write_small(qp, r, desc);
 }
 
 static struct sonode *conn_sonode(uint32_t connid)
@@ -233,18 +269,35 @@ static struct sonode *conn_sonode(uint32_t connid)
 	return sn;
 }
 
+/* What will be looked at when its turn comes. */
+static void prefetch(const struct sonode *sn)
+{
+	const struct toe_ring_ctl *ctl = ld(&sn->ring.ctl);
+
+	if (ctl) {
+		__builtin_prefetch(ctl);
+		__builtin_prefetch(&ctl->rx_read);
+	}
+	__builtin_prefetch(ld(&sn->members));
+}
+
 static void service_word(struct qp *qp, unsigned int w, struct epset *self)
 {
 	uint64_t bits = wake_take(&qp->wake->words[w]);
-	struct sonode *sn;
+	struct sonode *woken[64], *sn;
+	int i, n = 0;
 
 	for (; bits; bits &= bits - 1) {
 		sn = conn_sonode(w * 64 + __builtin_ctzll(bits));
 		if (!sn)
 			continue;
-		tx_kick(sn);
-		epset_event(sn, self);
+		prefetch(sn);
+		woken[n++] = sn;
 	}
+	for (i = 0; i < n; i++)
+		tx_kick(woken[i]);
+	if (n)
+		epset_events(woken, n, self);
 }
 
 static void service(struct qp *qp, struct epset *self)

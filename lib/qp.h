@@ -23,8 +23,8 @@ struct qp *qp_at(unsigned int idx);
  * the same until the path changes. NULL: none to be had. */
 struct qp *qp_bind(struct sonode *sn, const struct ring *r);
 
-/* One frame: desc (op, flags, seq, len, csum set by the caller), payload from the tx ring. */
-void qp_write(struct qp *qp, const struct ring *r, struct toe_desc *desc);
+/* One frame: desc (op, flags, seq, len set by the caller), payload from the tx ring. */
+void qp_write(struct qp *qp, const struct ring *r, const struct toe_desc *desc);
 
 /* Take the wake bits of these (bit per pool index): push what is unsent, tell the epoll sets. self: the caller's
  * own set. */

@@ -30,6 +30,8 @@
 	__atomic_compare_exchange_n((p), (old), (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 /* what was read before is not read again later than this */
 #define fence_acq()	__atomic_thread_fence(__ATOMIC_ACQUIRE)
+/* what is written before is seen by whoever sees what is written after this */
+#define fence_rel()	__atomic_thread_fence(__ATOMIC_RELEASE)
 
 static inline uint32_t word_path(uint32_t word)
 {
@@ -131,6 +133,15 @@ static inline uint8_t *ring_piece(uint8_t *base, uint32_t mask, uint32_t seq,
 
 	*piece = len < room ? len : room;
 	return base + (size_t)((seq >> TOE_CHUNK_SHIFT) & mask) * TOE_CHUNK_SIZE + off;
+}
+
+/* The application is about to read, and then to write: with many connections neither place is in a cache. */
+static inline void ring_prefetch(const struct ring *r)
+{
+	size_t n;
+
+	__builtin_prefetch(ring_piece(r->rx, r->rx_mask, (uint32_t)ld(&r->ctl->rx_read), 1, &n));
+	__builtin_prefetch(ring_piece(r->tx, r->tx_mask, (uint32_t)ld(&r->ctl->tx_filled), 1, &n), 1);
 }
 
 /* Bytes that can be read; 0 also if the positions make no sense. */

@@ -153,7 +153,7 @@ void sonode_found(int fd)
 
 /* First use of a descriptor that was there before fork(). Claimed before the upload is asked for, which
  * tells the daemon that there is a new claim. */
-static void adopt(struct sonode *sn)
+void sonode_adopt(struct sonode *sn)
 {
 	uint64_t cookie;
 	int err = errno;
@@ -229,7 +229,7 @@ int sonode_upload(struct sonode *sn, enum toe_why why)
 	int rc, i;
 
 	if (ld(&sn->inherit) == SN_INHERITED)
-		adopt(sn);
+		sonode_adopt(sn);
 	for (i = 0; i < 100; i++) {
 		if (word_path(ld_acq(&ld_acq(&sn->sh)->word)) == TOE_PATH_MOVING && !settle(sn))
 			break;
@@ -249,7 +249,7 @@ int sonode_upload(struct sonode *sn, enum toe_why why)
 void sonode_stay(struct sonode *sn, enum sonode_stay reason)
 {
 	if (ld(&sn->inherit) == SN_INHERITED)
-		adopt(sn);
+		sonode_adopt(sn);
 	or_sc(&sn->stay, reason);
 	st_sc(&ld_acq(&sn->sh)->stay, 1);
 	sonode_upload(sn, TOE_WHY_FORK);
@@ -286,7 +286,7 @@ uint32_t sonode_enter(struct sonode *sn, struct toe_sonode **shp)
 
 	for (;;) {
 		if (ld(&sn->inherit) == SN_INHERITED)
-			adopt(sn);
+			sonode_adopt(sn);
 		*shp = sh = ld_acq(&sn->sh);
 		word = ld_acq(&sh->word);
 		switch (word_path(word)) {
@@ -313,16 +313,6 @@ uint32_t sonode_settled(struct sonode *sn)
 	return word;
 }
 
-uint32_t sonode_word(struct sonode *sn)
-{
-	struct toe_sonode *sh;
-
-	if (ld(&sn->inherit) == SN_INHERITED && ld(&sn->tracked))
-		adopt(sn);
-	sh = ld_acq(&sn->sh);
-	return sh ? ld_acq(&sh->word) : TOE_PATH_NONE;
-}
-
 static uint8_t *run(struct toe_ring_ref ref)
 {
 	uint8_t *slab = daemon_slab(ref.slab);
@@ -332,7 +322,30 @@ static uint8_t *run(struct toe_ring_ref ref)
 	return slab + (size_t)ref.chunk * TOE_CHUNK_SIZE;
 }
 
-int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r)
+/* What another thread writes meanwhile is not taken: it takes ring_word back first. */
+static bool ring_known(struct sonode *sn, uint32_t word, struct ring *r)
+{
+	if (ld_acq(&sn->ring_word) != word || ld(&sn->ring_fresh) != daemon_fresh())
+		return false;
+	*r = sn->ring;
+	fence_acq();
+	return ld(&sn->ring_word) == word && ld(r->live) == word;
+}
+
+/* Not if the lock is taken, perhaps by the code that a signal handler has interrupted. */
+static void ring_keep(struct sonode *sn, uint32_t fresh, const struct ring *r)
+{
+	if (pthread_mutex_trylock(&sn->wlock))
+		return;
+	st(&sn->ring_word, 0);
+	fence_rel();
+	sn->ring = *r;
+	st(&sn->ring_fresh, fresh);
+	st_rel(&sn->ring_word, r->word);
+	pthread_mutex_unlock(&sn->wlock);
+}
+
+static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 {
 	const struct toe_sonode *sh = ld_acq(&sn->sh);
 	struct toe_ring_ref rx = sh->rx, tx = sh->tx;
@@ -359,6 +372,19 @@ int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r)
 	return 0;
 }
 
+int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r)
+{
+	uint32_t fresh = daemon_fresh();
+	int rc;
+
+	if (ring_known(sn, word, r))
+		return 0;
+	rc = ring_find(sn, word, r);
+	if (!rc)
+		ring_keep(sn, fresh, r);
+	return rc;
+}
+
 static int opt_int(int fd, int level, int opt)
 {
 	socklen_t len = sizeof(int);
@@ -377,13 +403,11 @@ static int64_t opt_timeo(int fd, int opt)
 	return tv.tv_sec * 1000000000LL + tv.tv_usec * 1000LL;
 }
 
-void sonode_opts(struct sonode *sn, uint32_t word)
+void sonode_opts_read(struct sonode *sn, uint32_t word)
 {
 	int fd = sn->fd, fl, lowat, err = errno;
 	uint32_t seq;
 
-	if (ld_acq(&sn->opts_word) == word)
-		return;
 	seq = ld_sc(&sn->opts_seq);
 	fl = real.fcntl(fd, F_GETFL);
 	lowat = opt_int(fd, SOL_SOCKET, SO_RCVLOWAT);

@@ -57,6 +57,9 @@ struct sonode {
 	int *internal;		/* this descriptor is the library's; where its number is kept */
 	struct intfd_id internal_id;	/* of what was opened under it */
 	struct toe_sonode local; /* sh points here while there is no shared table */
+	/* the rings as last computed, valid while ring_word == word; written under wlock */
+	uint32_t ring_word, ring_fresh;
+	struct ring ring;
 };
 
 /* Wiped in a child by the kernel, however it was made: then nothing is ours. */
@@ -119,14 +122,32 @@ void sonode_found(int fd);			/* open before we knew of it: track it if it is con
  * half a minute.
  */
 uint32_t sonode_enter(struct sonode *sn, struct toe_sonode **sh);
-/* As enter, but raises nothing; the first does not wait either. For poll and epoll. */
-uint32_t sonode_word(struct sonode *sn);
+/* As enter, but raises nothing (and sonode_word() below does not wait). For poll and epoll. */
 uint32_t sonode_settled(struct sonode *sn);
 
 /* The rings at this word, -ESTALE when it has changed, -errno when they cannot be mapped. */
 int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r);
-void sonode_opts(struct sonode *sn, uint32_t word);	/* make the cached options valid */
+void sonode_opts_read(struct sonode *sn, uint32_t word);
 void sonode_opts_stale(struct sonode *sn);
+
+void sonode_adopt(struct sonode *sn);	/* first use of a descriptor that was there before fork() */
+
+static inline uint32_t sonode_word(struct sonode *sn)
+{
+	struct toe_sonode *sh;
+
+	if (ld(&sn->inherit) == SN_INHERITED && ld(&sn->tracked))
+		sonode_adopt(sn);
+	sh = ld_acq(&sn->sh);
+	return sh ? ld_acq(&sh->word) : TOE_PATH_NONE;
+}
+
+/* Make the cached options valid. */
+static inline void sonode_opts(struct sonode *sn, uint32_t word)
+{
+	if (ld_acq(&sn->opts_word) != word)
+		sonode_opts_read(sn, word);
+}
 
 void sonode_all_stay(void);	/* all that there are and all that come */
 /* A child of vfork() has our memory but descriptors of its own: what it closes is not what we track. */
