@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 
 int fault_armed;
 
-static const char *const names[FAULT_NR] = { "offload", "upload" };
+static const char *const names[FAULT_NR] = { "offload", "upload", "grow", "rebuild" };
 static enum fault_move at_move;
 static int at_step, left;
 
@@ -28,7 +29,7 @@ void fault_init(void)
 			continue;
 		at_move = (enum fault_move)i;
 		fault_armed = 1;
-		log_warn("TOED_FAULT: dies at step %d of %s %d", at_step, name, left);
+		log_warn("TOED_FAULT: %s at step %d of %s %d", i == FAULT_REBUILD ? "fails" : "dies", at_step, name, left);
 		return;
 	}
 	log_warn("TOED_FAULT=%s: not MOVE:STEP[:COUNT], ignored", text);
@@ -38,4 +39,9 @@ void fault_reached(enum fault_move move, int step)
 {
 	if (move == at_move && step == at_step && !--left)
 		kill(getpid(), SIGKILL);
+}
+
+int fault_failed(int step)
+{
+	return at_move == FAULT_REBUILD && step == at_step && left-- > 0 ? -ENOMEM : 0;
 }

@@ -2,6 +2,7 @@
 /* From hardware to hardware: larger rings. */
 #include <errno.h>
 #include <string.h>
+#include "fault.h"
 #include "loop.h"
 #include "mig.h"
 #include "mig_int.h"
@@ -33,6 +34,7 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 	struct hw_conn *e = &m->cmd.conn;
 	const struct toe_ival *ooo = engine.rec[c->hw_connid].ooo;
 	uint32_t read, filled;
+	int err;
 
 	rings_freeze(c);
 	read = rings_rx_read(c, &e->min);
@@ -42,13 +44,16 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 		if (ooo[i].end - read <= rings_size(c->rx) && ooo[i].end - ooo[i].start <= ooo[i].end - read)
 			copy_ring(c->app, c->rx, rx, ooo[i].start, ooo[i].end - ooo[i].start);
 	copy_ring(c->app, c->tx, tx, e->min.snd_una, filled - e->min.snd_una);
+	fault_point(FAULT_GROW, 3);
 	conn_swap_rings(c, rx, tx);
 	rings_start(c, read, filled);
 	e->rx = rx;
 	e->tx = tx;
 	e->min.copied_seq = read;
 	e->min.write_seq = filled;
-	return mig_cmd(m, TOE_CMD_RINGS);
+	err = mig_cmd(m, TOE_CMD_RINGS);
+	fault_point(FAULT_GROW, 4);
+	return err;
 }
 
 int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
@@ -68,8 +73,10 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 		app_ring_free(c->app, rx);
 		return err;
 	}
+	fault_point(FAULT_GROW, 1);
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, TOE_KERNEL);	/* until the new rings are in the entry an upload would be right */
+	fault_point(FAULT_GROW, 2);
 	if (err) {
 		app_ring_free(c->app, rx);
 		app_ring_free(c->app, tx);
@@ -78,14 +85,17 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 	}
 	if (!err)
 		err = mig_hold(&m, TOE_HW);
+	fault_point(FAULT_GROW, 5);
 	if (!err)
 		err = mig_finish(&m, TOE_HW);
+	fault_point(FAULT_GROW, 6);
 	if (err) {	/* 1: a frame for the kernel was held meanwhile */
 		conn_upload(c->cookie, TOE_WHY_ERROR);
 		return err < 0 ? err : -EAGAIN;
 	}
 	mig_count_hold(&m);
 	mig_enter_hw(&m);
+	fault_point(FAULT_GROW, 7);
 	conn_send_ack(c, &m.cmd.conn.min);	/* the window is larger now */
 	return 0;
 }

@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# toed dies, as of kill -9, at every numbered step of both moves, under load; each time another is started. The
-# streams finish, every byte right and in order, and the connections can be moved again.
+# toed dies, as of kill -9, at every numbered step of both moves and of the move to larger rings, under load; each time
+# another is started. The streams finish, every byte right and in order, and the connections can be moved again.
 #
-#   cli stream client -- eth0 ---- veth, tx off ---- eth0 [toed, dying] -- srv stream server (libtoe)
+#   cli stream client -- eth0 ---- veth, tx off; a wire of 10 ms ---- eth0 [toed, dying] -- srv stream server (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 OFFLOAD="3 4 5 6 7 8 10 11 12 13"	# doc/architecture.md section 6; before 3 nothing was done
 UPLOAD="1 2 3 6 7 8 9 10"
+GROW="1 2 3 4 5 6 7"		# daemon/mig_grow.c
+BYTES=10M RATE=1M
 
 dead() { ! toed_alive; }
 
@@ -34,7 +36,7 @@ dies_at() {	# MOVE STEP
 		[ "$(counter RX_SEGS)" -gt "$before" ] || fail "no segment went through the engine before $1:$2"
 		ctl upload --all >/dev/null 2>&1
 	fi
-	eventually 5 dead || fail "toed did not reach step $2 of $1"
+	eventually $([ "$1" = grow ] && echo 20 || echo 5) dead || fail "toed did not reach step $2 of $1"
 	sleep "0.$((RANDOM % 3))"
 	reborn "$1:$2"
 	[ -n "${PID[client]:-}" ] && [ -n "${PID[server]:-}" ] || fail "a stream did not outlive $1:$2"
@@ -44,9 +46,9 @@ known() { [ "$(on_path kernel)" = "$CONNS" ]; }
 CONNS=2
 
 streams() {	# STYLE
-	offloadable server srv "$BIN/stream" -n $CONNS -s "$1" -r 1M server ::
+	offloadable server srv "$BIN/stream" -n $CONNS -s "$1" -r $RATE server ::
 	eventually 10 logged server listening || fail "stream server did not start"
-	spawn client cli "$BIN/stream" -n $CONNS -b 10M -S "$SEED" -s "$1" -r 1M client "$SRV4"
+	spawn client cli "$BIN/stream" -n $CONNS -b $BYTES -S "$SEED" -s "$1" -r $RATE client "$SRV4"
 	eventually 5 logged server connected || fail "no connection"
 	since=$SECONDS
 }
@@ -70,7 +72,16 @@ faults() {	# MOVE STEPS
 	compared
 }
 
-topo_veth tx-off
+if [ "${1:-}" = grow ]; then
+	BYTES=60M RATE=8M
+	topo_lossy -t 5000
+else
+	topo_veth tx-off
+fi
 toed_start srv
 # shellcheck disable=SC2086
-if [ "${1:-}" = upload ]; then faults upload $UPLOAD; else faults offload $OFFLOAD; fi
+case ${1:-} in
+upload) faults upload $UPLOAD ;;
+grow) faults grow $GROW ;;
+*) faults offload $OFFLOAD ;;
+esac

@@ -1,0 +1,4 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The same for the steps of a move to larger rings.
+exec "$(dirname "$0")/55-fault.sh" grow
