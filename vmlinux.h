@@ -282,6 +282,14 @@ struct tcp_sock {
 	u64 bytes_retrans;
 };
 
+struct tcp_congestion_ops {
+	u32 (*ssthresh)(struct sock *sk);
+	void (*cong_avoid)(struct sock *sk, u32 ack, u32 acked);
+	u32 (*undo_cwnd)(struct sock *sk);
+	char name[16];
+	void (*init)(struct sock *sk);
+};
+
 #pragma clang attribute pop
 
 #endif

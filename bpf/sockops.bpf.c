@@ -10,6 +10,7 @@
  * begins in the same moment.
  */
 #include "lock.h"
+#include "sk_restore.h"
 #include <bpf/bpf_core_read.h>
 
 char LICENSE[] SEC("license") = "GPL";
@@ -212,19 +213,31 @@ static __always_inline void shadow_make(struct bpf_sock_ops *ops, struct tcp_soc
 		*was = *net;
 }
 
-/* The connect of a rebuild, on the way back to the kernel: the congestion
- * window goes with the connection. ssthresh cannot be set without clamping.
+/* The connect of a rebuild, on the way back to the kernel: what the daemon puts in place later (restore.bpf.c),
+ * and the congestion window at once, for kernels that refuse that.
  * The socket's own MSS is too small at this moment (it waits for a window). */
-static __always_inline void restore_cwnd(struct bpf_sock_ops *ops, const struct hw_conn *c)
+static __always_inline void restore_note(struct bpf_sock_ops *ops, const struct hw_conn *c)
 {
 	__u32 mss = c->min.snd_mss;
+	struct bpf_sock *sk = ops->sk;
+	struct toe_restore r = {}, *was;
 	int segs;
 
-	if ((c->next & TOE_NEXT_STATE) != TOE_KERNEL || !c->min.cwnd || !mss)
+	if ((c->next & TOE_NEXT_STATE) != TOE_KERNEL || !c->min.cwnd || !mss || !sk)
 		return;
 	segs = c->min.cwnd / mss;
 	if (segs < 1)
 		segs = 1;
+	r.cwnd = segs;
+	r.ssthresh = c->min.ssthresh == ~0U ? INFINITE_SSTHRESH : c->min.ssthresh / mss;
+	if (r.ssthresh < 2)
+		r.ssthresh = 2;
+	if (c->min.opts & TOE_OPT_ECN)
+		r.ecn_flags = ECN_OK | (c->ecn & TOE_ECN_ECHO ? ECN_DEMAND_CWR : 0) |
+			      (c->ecn & TOE_ECN_CWR ? ECN_QUEUE_CWR : 0);
+	was = bpf_sk_storage_get(&sk_restore, sk, &r, BPF_SK_STORAGE_GET_F_CREATE);
+	if (was)
+		*was = r;
 	bpf_setsockopt(ops, 6, TCP_BPF_IW, &segs, sizeof(segs));
 }
 
@@ -257,7 +270,7 @@ static __always_inline bool so_known(struct bpf_sock_ops *ops, struct tcp_sock *
 		return false;
 	if (c->state == TOE_HOLD) {
 		PUT(c->next, c->next & ~TOE_NEXT_CLOSED);
-		restore_cwnd(ops, c);
+		restore_note(ops, c);
 	}
 	return true;
 }

@@ -13,6 +13,7 @@
 #include "engine.h"
 #include "log.h"
 #include "nic.h"
+#include "restore.h"
 #include "sockops.skel.h"
 #include "tx.skel.h"
 
@@ -304,6 +305,7 @@ int engine_open(const char *dir)
 			return err;
 		}
 	}
+	restore_open(bpffs);
 	return 0;
 }
 
@@ -319,6 +321,7 @@ void engine_close(void)
 		bpf_link__disconnect(sockops_link);	/* a pinned link stays */
 		bpf_link__destroy(sockops_link);
 	}
+	restore_close();
 	sockops_bpf__destroy(sockops_skel);
 	tx_bpf__destroy(tx_skel);
 	cmd_bpf__destroy(cmd_skel);

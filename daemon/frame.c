@@ -68,7 +68,8 @@ static uint32_t pseudo_sum(const struct toe_flow *f, size_t tcp_len)
 	return sum + htons((uint16_t)tcp_len) + htons(IPPROTO_TCP);
 }
 
-size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payload, size_t len, uint8_t *frame)
+size_t frame_from_peer(const struct hw_conn *e, uint32_t tsecr, uint32_t seq, const void *payload, size_t len,
+		       uint8_t *frame)
 {
 	const struct min_tcp *min = &e->min;
 	int ts = min->opts & TOE_OPT_TS;
@@ -80,7 +81,7 @@ size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payloa
 		.seq = htonl(seq), .ack_seq = htonl(min->snd_una), .ack = 1,
 		.doff = (uint16_t)(hdr_len / 4), .window = htons(wnd > 65535 ? 65535 : (uint16_t)wnd),
 	};
-	uint32_t opts[4] = { htonl(0x01010101), htonl(0x0101080a), htonl(min->ts_recent), 0 };
+	uint32_t opts[4] = { htonl(0x01010101), htonl(0x0101080a), htonl(min->ts_recent), htonl(tsecr) };
 	uint8_t *p = frame + sizeof(eth);
 
 	memcpy(eth.h_dest, e->src_mac, 6);

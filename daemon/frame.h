@@ -13,11 +13,13 @@
 /*
  * A segment as the peer of e would send it: payload (may be NULL, len 0) at seq, acknowledging snd_una.
  * Replayed into a rebuilt socket a pure acknowledgement reloads ts_recent, which repair mode cannot set,
- * and data beyond rcv_nxt goes to the out-of-order queue, which it cannot fill. Four NOPs make its header
+ * and data beyond rcv_nxt goes to the out-of-order queue, which it cannot fill. tsecr: TSecr, which gives the round-trip
+ * time if something is acknowledged for the first time; 0: none. Four NOPs make its header
  * longer than any the socket predicts (RFC 1144 style, tp->pred_flags). frame has room for
  * FRAME_HDR_MAX + len. Returns the frame's length.
  */
-size_t frame_from_peer(const struct hw_conn *e, uint32_t seq, const void *payload, size_t len, uint8_t *frame);
+size_t frame_from_peer(const struct hw_conn *e, uint32_t tsecr, uint32_t seq, const void *payload, size_t len,
+		       uint8_t *frame);
 
 /* A frame from a stack on this host carries the pseudo header's sum only; its checksum is completed, so
  * that the frame may be replayed without the metadata it came with. Others are left alone. */

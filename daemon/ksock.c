@@ -312,24 +312,46 @@ int ksock_open(const struct toe_flow *flow)
 	return err;
 }
 
+/* In repair mode: what the peer can take, as it said in the handshake. */
+static int mss_clamp(int sock)
+{
+	int mss = 0;
+
+	return get_int(sock, IPPROTO_TCP, TCP_MAXSEG, &mss) ? 0 : mss;
+}
+
+/* As the application set it or autotuning made it. 0: unknown. What toed asked for itself does not count. */
+static int window_clamp(int sock)
+{
+	int clamp = 0;
+
+	return get_int(sock, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp) || clamp == KSOCK_CLAMPED_WINDOW ? 0 : clamp;
+}
+
 int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ksock_seqs *seqs)
 {
 	struct names names;
-	int err = names_of(sock, flow, scope, &names);
+	struct tcp_repair_opt mss = { OPT_MSS, (__u32)mss_clamp(sock) };
+	int clamp = window_clamp(sock), err = names_of(sock, flow, scope, &names);
 
 	if (!err)
 		err = reconnect(sock, &names, seqs->write_seq, seqs->rcv_nxt, 0);
+	if (!err) {	/* the parked socket keeps them for the upload */
+		setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_OPTIONS, &mss, sizeof(mss));
+		if (clamp)
+			ksock_clamp_window(sock, (uint32_t)clamp);
+	}
 	if (!err)
 		err = set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 0);
 	return err;
 }
 
-static int restore_options(int sock, const struct min_tcp *min, int mss_clamp)
+static int restore_options(int sock, const struct min_tcp *min, int mss)
 {
 	struct tcp_repair_opt opts[4];
 	int nr = 0;
 
-	opts[nr++] = (struct tcp_repair_opt){ OPT_MSS, (__u32)mss_clamp };
+	opts[nr++] = (struct tcp_repair_opt){ OPT_MSS, (__u32)mss };
 	if (min->opts & TOE_OPT_WSCALE)
 		opts[nr++] = (struct tcp_repair_opt){ OPT_WSCALE,
 			min->snd_wscale | (__u32)min->rcv_wscale << 16 };
@@ -428,27 +450,58 @@ static int restore_queue(int sock, int queue, const struct iovec *iov, int nr)
 	return err;
 }
 
-/* What the peer takes. An unknown one takes 536 (RFC 9293 3.7.1), and the path's MTU is the kernel's matter. */
-static int mss_clamp_of(const struct min_tcp *min)
+/* What the peer takes, as the parked socket remembers it, but no less than what was sent. An unknown one takes 536
+ * (RFC 9293 3.7.1), and the path's MTU is the kernel's matter. */
+static int mss_clamp_of(int sock, const struct min_tcp *min)
 {
-	int ts = min->opts & TOE_OPT_TS ? 12 : 0;
+	int ts = min->opts & TOE_OPT_TS ? 12 : 0, kept = mss_clamp(sock);
+	int sent = (min->snd_mss < KSOCK_LEAST_MSS ? MSS_DEFAULT - ts : min->snd_mss) + ts;
 
-	return (min->snd_mss < KSOCK_LEAST_MSS ? MSS_DEFAULT - ts : min->snd_mss) + ts;
+	return kept > sent ? kept : sent;
+}
+
+uint32_t ksock_tsval(int sock)
+{
+	int val = 0;
+
+	return get_int(sock, IPPROTO_TCP, TCP_TIMESTAMP, &val) ? 0 : (uint32_t)val;
+}
+
+/* The connect lets the window grow from 64 KiB again (rcv_ssthresh). A clamp that moves up takes that along to what
+ * was advertised; it ends where it was before the connection was offloaded. */
+static void restore_autotuning(int sock, int clamp)
+{
+	if (!clamp)
+		clamp = window_clamp(sock);	/* as the connect derived it from the buffer */
+	if (clamp > KSOCK_LARGEST_WINDOW)
+		clamp = KSOCK_LARGEST_WINDOW;
+	ksock_clamp_window(sock, (uint32_t)clamp / 2);
+	ksock_clamp_window(sock, (uint32_t)clamp);
+}
+
+static int restore_snd_queue(int sock, const struct ksock_image *im)
+{
+	struct iovec seed = { "", 1 };
+	int err = im->seed_rtt ? restore_queue(sock, SEND_QUEUE, &seed, 1) : 0;
+
+	return err ? err : restore_queue(sock, SEND_QUEUE, im->unacked, im->nr_unacked);
 }
 
 int ksock_unpark(int sock, const struct ksock_image *im)
 {
 	const struct min_tcp *min = &im->min;
-	int mss_clamp = mss_clamp_of(min);
 	struct names names;
-	int err = names_of(sock, &min->flow, im->scope, &names), soerr;
+	int err = names_of(sock, &min->flow, im->scope, &names), mss = 0, clamp = 0, soerr;
 
 	if (!err)
 		err = ksock_repair_on(sock);
+	if (!err) {
+		mss = mss_clamp_of(sock, min);
+		clamp = window_clamp(sock);
+		err = reconnect(sock, &names, min->snd_una - im->seed_rtt, im->rx_read, mss);
+	}
 	if (!err)
-		err = reconnect(sock, &names, min->snd_una, im->rx_read, mss_clamp);
-	if (!err)
-		err = restore_options(sock, min, mss_clamp);
+		err = restore_options(sock, min, mss);
 	if (!err)
 		err = restore_timestamp(sock, min);
 	if (err)
@@ -459,7 +512,7 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 		  iov_total(im->unsent, im->nr_unsent));
 	err = restore_queue(sock, RECV_QUEUE, im->unread, im->nr_unread);
 	if (!err)
-		err = restore_queue(sock, SEND_QUEUE, im->unacked, im->nr_unacked);
+		err = restore_snd_queue(sock, im);
 	if (!err)
 		err = restore_window(sock, min);
 	if (!err)
@@ -469,8 +522,7 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 	if (err)
 		return err;
 	set_int(sock, IPPROTO_TCP, TCP_MAXSEG, 0);
-	if (im->window)		/* autotuning goes on from here and moves the clamp */
-		ksock_clamp_window(sock, im->window);
+	restore_autotuning(sock, clamp);
 	if (im->sk_flags & TOE_SK_REUSEADDR)
 		set_int(sock, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (im->sk_flags & TOE_SK_KEEPALIVE)

@@ -16,6 +16,11 @@
 #include "toe/hw_conn.h"
 #include "toe/maps.h"
 
+/* A window that the largest ring holds, with its rounding: what has grown beyond would have to shrink before a move. */
+#define KSOCK_LARGEST_WINDOW	((int)(TOE_CHUNK_DATA << TOE_MAX_ORDER) - 65536)
+/* What such a window is made to shrink to; with its rounding less than 4 MiB. No application asks for just that. */
+#define KSOCK_CLAMPED_WINDOW	((4 << 20) - 65535)
+
 struct ksock_seqs {		/* of a deaf socket in repair mode */
 	uint32_t snd_una;
 	uint32_t write_seq;
@@ -79,7 +84,8 @@ struct ksock_image {		/* what a rebuilt socket is to contain */
 	struct min_tcp min;
 	uint8_t sk_flags;
 	int scope;
-	uint32_t window;	/* largest that was advertised; 0: unknown */
+	bool seed_rtt;		/* one byte that the peer has acknowledged goes in front of the send queue: the frame
+				   that acknowledges it once more gives the socket its round-trip time */
 	uint32_t rx_read;	/* first unread byte; unread holds [rx_read, rcv_nxt) */
 	struct iovec *unread;
 	int nr_unread;
@@ -88,6 +94,9 @@ struct ksock_image {		/* what a rebuilt socket is to contain */
 	struct iovec *unsent;	/* behind them */
 	int nr_unsent;
 };
+
+/* The socket's TSval as of now. 0: none */
+uint32_t ksock_tsval(int sock);
 
 /* Rebuild a parked socket to go on from image. It hears and has left repair mode afterwards. -EHOSTUNREACH: there is
  * no way to the peer, and no detour either; the same may be tried again.

@@ -16,7 +16,6 @@
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
 #define RX_RING_MAX	(TOE_CHUNK_DATA << TOE_MAX_ORDER)
-#define CLAMPED_WINDOW	((4U << 20) - 65536)	/* with its rounding less than 4 MiB */
 #define SND_PEEK_MAX	(8U << 20)
 
 static unsigned int order_for(uint32_t bytes)
@@ -60,7 +59,7 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool g
 
 	if (rx_need > RX_RING_MAX) {
 		if (!guess) {
-			ksock_clamp_window(c->sock, CLAMPED_WINDOW);
+			ksock_clamp_window(c->sock, KSOCK_CLAMPED_WINDOW);
 			m->why = TOE_WHY_WINDOW;
 			return -EAGAIN;
 		}

@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "mig.h"
 #include "mig_int.h"
+#include "restore.h"
 #include "rings.h"
 
 /* Unread, unacknowledged and unsent bytes, and the state to go on from. */
@@ -31,17 +32,17 @@ static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[
 	if (!c->has_rings)
 		return;
 	im->rx_read = rings_rx_read(c, min);
-	im->window = rings_size(c->rx) - (1U << min->rcv_wscale);
+	im->seed_rtt = min->opts & TOE_OPT_TS && min->srtt_us;
 	filled = rings_tx_filled(c, min->snd_una, min->snd_nxt);
 	im->nr_unread = rings_iov(c->app, c->rx, im->rx_read, min->rcv_nxt - im->rx_read, iov[0]);
 	im->nr_unacked = rings_iov(c->app, c->tx, min->snd_una, min->snd_nxt - min->snd_una, iov[1]);
 	im->nr_unsent = rings_iov(c->app, c->tx, min->snd_nxt, filled - min->snd_nxt, iov[2]);
 }
 
-static void replay_from_peer(struct move *m, uint32_t seq, const void *payload, size_t len)
+static void replay_from_peer(struct move *m, uint32_t tsecr, uint32_t seq, const void *payload, size_t len)
 {
 	uint8_t frame[FRAME_HDR_MAX + FRAME_DATA_MAX];
-	size_t n = frame_from_peer(&m->cmd.conn, seq, payload, len, frame);
+	size_t n = frame_from_peer(&m->cmd.conn, tsecr, seq, payload, len, frame);
 
 	engine_replay(m->c->nic, frame, n, true);
 }
@@ -62,21 +63,22 @@ static void replay_ooo(struct move *m, struct toe_ival ival)
 
 		for (size_t left = iov[i].iov_len, n; left; left -= n, p += n, ival.start += n) {
 			n = left < FRAME_DATA_MAX ? left : FRAME_DATA_MAX;
-			replay_from_peer(m, ival.start, p, n);
+			replay_from_peer(m, 0, ival.start, p, n);
 		}
 	}
 }
 
 /* What a rebuilt socket lacks and only frames can bring: ts_recent, a header prediction that knows the peer's
- * window (restore_window() in ksock.c), and the out-of-order queue. */
-static void replay_state(struct move *m)
+ * window (restore_window() in ksock.c), the round-trip time, and the out-of-order queue. */
+static void replay_state(struct move *m, const struct ksock_image *im)
 {
 	const struct hw_conn *e = &m->cmd.conn;
 	struct nic *nic = nic_get(m->c->nic);
+	uint32_t tsecr = im->seed_rtt ? ksock_tsval(m->c->sock) - e->min.srtt_us / 1000 : 0;
 
 	if (!nic || nic_enter(nic))
 		return;
-	replay_from_peer(m, e->min.rcv_nxt, NULL, 0);
+	replay_from_peer(m, tsecr, e->min.rcv_nxt, NULL, 0);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		replay_ooo(m, engine.rec[m->c->hw_connid].ooo[i]);
 	nic_leave();
@@ -160,11 +162,14 @@ static int hand_over(struct move *m, struct ksock_image *im)
 	struct conn *c = m->c;
 	int err, err2;
 
-	replay_state(m);
+	replay_state(m, im);
+	err = restore_apply(c->sock);
+	if (err && err != -EOPNOTSUPP)
+		log_debug("connection %u: congestion state: %s", c->hw_connid, strerror(-err));
 	mig_stuck_save(c, e);
 	note_reach(c, e);
 	bytes_to_kernel(m, e, im->rx_read);
-	e->snd_base = im->min.snd_una;	/* the rebuilt socket counts from here */
+	e->snd_base = im->min.snd_una - im->seed_rtt;	/* the rebuilt socket counts from here */
 	e->rcv_base = im->rx_read;
 	e->qp = 0;
 	err2 = mig_cmd(m, TOE_CMD_LOAD);

@@ -73,7 +73,7 @@ static void peer_ack(void **state)
 		struct hw_conn e = entry(cases[i].family, cases[i].opts);
 		size_t l3 = 14, l4 = l3 + (cases[i].family == 2 ? 20 : 40);
 		uint8_t f[FRAME_HDR_MAX];
-		size_t len = frame_from_peer(&e, e.min.rcv_nxt, NULL, 0, f);
+		size_t len = frame_from_peer(&e, 0, e.min.rcv_nxt, NULL, 0, f);
 
 		assert_int_equal(len, cases[i].len);
 		assert_memory_equal(f, e.src_mac, 6);		/* as the peer sends it */
