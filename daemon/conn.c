@@ -441,6 +441,16 @@ int conn_upload_all(unsigned int nic, enum toe_why why)
 	return failed;
 }
 
+void conn_abort_all(void)
+{
+	struct conn *c;
+
+	while ((c = conn_next(NULL))) {
+		mig_abort(c);
+		conn_free(c);
+	}
+}
+
 /* ---- called by app.c and nic.c ---- */
 
 static int msg_cookie(struct app *app, int fd, uint64_t *cookie)

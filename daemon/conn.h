@@ -64,6 +64,8 @@ bool conn_may_retry(enum toe_why why);
 int conn_upload(uint64_t cookie, enum toe_why why);
 /* Upload everything (nic == 0: all, else those on one NIC). Returns how many failed. */
 int conn_upload_all(unsigned int nic, enum toe_why why);
+/* What is left after that, when the engines go: reset. */
+void conn_abort_all(void);
 
 /* conn_service() is to upload it soon, as if an engine had asked. */
 void conn_ask_upload(struct conn *c);

@@ -108,7 +108,7 @@ static void move_one(struct job *job, size_t pos)
 
 	if (job->up) {
 		err = conn_upload(it->cookie, TOE_WHY_ASKED);
-		why = mig_stays(err) ? TOE_WHY_NO_ROUTE : why;
+		why = err == -EHOSTUNREACH ? TOE_WHY_NO_ROUTE : why;
 	} else {
 		err = conn_offload_flow(it->cookie, &it->flow, &why);
 	}

@@ -10,6 +10,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include "detour.h"
+#include "fault.h"
 #include "ksock.h"
 
 #ifndef SO_BUF_LOCK
@@ -294,6 +295,8 @@ static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t
 		err = select_queue(sock, NO_QUEUE);
 	if (!err && mss)
 		err = set_int(sock, IPPROTO_TCP, TCP_MAXSEG, mss);
+	if (!err && mss)
+		err = fault_error(4);
 	if (!err)
 		err = bind_connect(sock, n);
 	return err;
@@ -514,6 +517,8 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 	if (!err)
 		err = restore_snd_queue(sock, im);
 	if (!err)
+		err = fault_error(5);
+	if (!err)
 		err = restore_window(sock, min);
 	if (!err)
 		err = ksock_hear(sock);
@@ -529,6 +534,28 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 		set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 1);
 	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
 	return 0;
+}
+
+void ksock_give_up(int sock)
+{
+	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	int soerr;
+
+	connect(sock, &unspec, sizeof(unspec));
+	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
+}
+
+void ksock_abort(int sock)
+{
+	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	ksock_hear(sock);
+	if (!getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state == TCP_STATE_ESTABLISHED)
+		ksock_repair_off(sock);
+	connect(sock, &unspec, sizeof(unspec));
+	ksock_repair_off(sock);
 }
 
 int ksock_send_rest(int sock, const struct ksock_image *im)

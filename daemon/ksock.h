@@ -104,4 +104,10 @@ uint32_t ksock_tsval(int sock);
 int ksock_unpark(int sock, const struct ksock_image *image);
 int ksock_send_rest(int sock, const struct ksock_image *image);
 
+/* A rebuild failed half way: as a parked socket is, but not connected; unpark may be tried again. */
+void ksock_give_up(int sock);
+/* For good: the application is told of a reset (ECONNRESET, ECONNABORTED), and if the socket had been connected the
+ * peer gets one. */
+void ksock_abort(int sock);
+
 #endif

@@ -181,6 +181,7 @@ static void stop_conns(void)
 
 	if (failed)
 		log_err("%d connections could not be given back to the kernel", failed);
+	conn_abort_all();
 }
 
 static const struct part {

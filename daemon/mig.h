@@ -9,10 +9,13 @@
  * path as before. */
 int mig_offload(struct conn *c, enum toe_why *why);
 
-/* 0: on the kernel path. mig_stays(error): on the hardware path as before, for there is no way to the peer. Other
- * errors: what could be saved is; the socket carries the error. */
+/* 0: on the kernel path. mig_stays(error): on the hardware path as before, for there is no way to the peer
+ * (-EHOSTUNREACH), or the kernel would not rebuild the socket (-EAGAIN). Other errors: what could be saved is; the
+ * socket carries the error. */
 int mig_upload(struct conn *c, enum toe_why why);
 bool mig_stays(int err);
+/* The end of one that stays when toed must go: its application reads a reset. */
+void mig_abort(struct conn *c);
 
 /* New next hop after a neighbour or route change. */
 int mig_relink(struct conn *c);

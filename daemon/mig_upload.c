@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Upload: from the engines to the kernel's socket. The steps are those of doc/architecture.md section 6. */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "mig_int.h"
 #include "restore.h"
 #include "rings.h"
+
+#define REBUILD_TRIES	3
 
 /* Unread, unacknowledged and unsent bytes, and the state to go on from. */
 static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[3][RINGS_IOV])
@@ -112,8 +115,9 @@ static int replace_sock(struct move *m)
 	return m->own_sock ? 0 : m->c->sock;
 }
 
-/* No way to the peer at the moment, so the kernel will not connect: the engines keep what they have. */
-static int stay(struct move *m, const struct ksock_image *im)
+/* The kernel does not take the connection at the moment, as there is no way to the peer or no memory: the engines keep
+ * what they have. */
+static int stay(struct move *m, const struct ksock_image *im, enum toe_why why)
 {
 	const struct min_tcp *min = &im->min;
 	struct held *h;
@@ -124,7 +128,7 @@ static int stay(struct move *m, const struct ksock_image *im)
 		m->c->sock = -1;
 	}
 	rings_start(m->c, im->rx_read, rings_tx_filled(m->c, min->snd_una, min->snd_nxt));
-	m->why = TOE_WHY_NO_ROUTE;
+	m->why = why;
 	err = mig_hold(m, TOE_HW);
 	while (!err && (err = mig_finish(m, TOE_HW)) == 1) {
 		h = hold_pop(m->c);	/* only the kernel can handle it: as if lost on the wire */
@@ -138,7 +142,7 @@ static int stay(struct move *m, const struct ksock_image *im)
 
 bool mig_stays(int err)
 {
-	return err == -EHOSTUNREACH;
+	return err == -EHOSTUNREACH || err == -EAGAIN;
 }
 
 /* What is put into the rebuilt socket's receive queue, the kernel counts again. */
@@ -182,6 +186,34 @@ static int hand_over(struct move *m, struct ksock_image *im)
 	return err2 ? err2 : err;
 }
 
+/* -EHOSTUNREACH: no way to the peer. -EAGAIN: something else was refused, several times. */
+static int unpark(struct move *m, const struct ksock_image *im)
+{
+	struct conn *c = m->c;
+	int err = c->sock < 0 ? replace_sock(m) : 0;
+
+	if (err)
+		return err;
+	for (int tries = 0; tries < REBUILD_TRIES; tries++) {
+		err = ksock_unpark(c->sock, im);
+		if (!err || mig_stays(err))
+			return err;
+		ksock_give_up(c->sock);
+	}
+	log_err("connection %u (cookie %llu): cannot be given back to the kernel: %s",
+		c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
+	return -EAGAIN;
+}
+
+/* There is nothing to go on from: the application and, if the socket can still speak, the peer are told. */
+static int lose(struct move *m, int err)
+{
+	if (m->c->sock >= 0)
+		ksock_abort(m->c->sock);
+	log_err("connection %u (cookie %llu) is lost", m->c->hw_connid, (unsigned long long)m->c->cookie);
+	return err == -EAGAIN ? -ECONNABORTED : err;
+}
+
 int mig_rebuild(struct move *m)
 {
 	static struct iovec iov[3][RINGS_IOV];
@@ -192,21 +224,13 @@ int mig_rebuild(struct move *m)
 	rings_freeze(c);
 	fault_point(FAULT_UPLOAD, 3);
 	take_image(m, &im, iov);
-	err = c->sock < 0 ? replace_sock(m) : 0;
-	if (!err)
-		err = ksock_unpark(c->sock, &im);
+	err = unpark(m, &im);
 	fault_point(FAULT_UPLOAD, 6);
 	if (mig_stays(err) && m->loaded) {
-		err2 = stay(m, &im);
+		err2 = stay(m, &im, err == -EAGAIN ? TOE_WHY_ERROR : TOE_WHY_NO_ROUTE);
 		return err2 ? err2 : err;
 	}
-	if (mig_stays(err))	/* an offload had not come so far */
-		err = -ECONNABORTED;
-	if (err)
-		log_err("connection %u (cookie %llu): cannot be given back to the kernel: %s",
-			c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
-	else
-		err = hand_over(m, &im);
+	err = err ? lose(m, err) : hand_over(m, &im);	/* lost: an offload had not come so far */
 	err2 = mig_finish(m, TOE_KERNEL);
 	fault_point(FAULT_UPLOAD, 9);
 	if (err2)
@@ -238,4 +262,16 @@ int mig_upload(struct conn *c, enum toe_why why)
 	else
 		conn_moves.uploads++;
 	return err;
+}
+
+void mig_abort(struct conn *c)
+{
+	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd], .why = TOE_WHY_ERROR };
+
+	mig_claim(m.sonode, TOE_PATH_HW);
+	mig_hold(&m, TOE_KERNEL | TOE_NEXT_CLOSED);
+	rings_freeze(c);
+	lose(&m, 0);
+	bpf_map_delete_elem(engine.hw_conn_t, &c->flow);
+	mig_publish(&m, TOE_PATH_KERNEL);
 }

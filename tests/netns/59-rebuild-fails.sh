@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The kernel refuses to rebuild a socket, before its connect or behind it (memory): once, and the upload succeeds at the
+# next try; as often as is tried, and the connection stays in hardware, where bytes go on, until a later upload; for
+# good, while toed must stop: then both ends are told of a reset, and nobody waits for ever.
+#
+#   cli -- eth0 ---- veth ---- eth0 [toed] -- srv (libtoe)
+# shellcheck source=tests/netns/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+cat >"$LOGS/ends.py" <<'PY'
+import socket, sys
+
+role, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if role == "server":
+    ls = socket.create_server((addr, port), family=socket.AF_INET6 if ":" in addr else socket.AF_INET)
+    print("listening", flush=True)
+    s = ls.accept()[0]
+else:
+    s = socket.create_connection((addr, port))
+    print("connected", flush=True)
+    s.settimeout(20)
+try:
+    if role == "client":
+        for line in sys.stdin:
+            data = b"%d" % (int(line) % 10) * int(line)
+            s.sendall(data)
+            got = b""
+            while len(got) < len(data) and (piece := s.recv(len(data) - len(got))):
+                got += piece
+            print("right" if got == data else "WRONG", line.strip(), flush=True)
+    while (piece := s.recv(1 << 16)):
+        if role == "server":
+            s.sendall(piece)
+    print("end of file", flush=True)
+except OSError as e:
+    print("error", e.errno, flush=True)
+PY
+
+ends() {	# ADDRESS PORT
+	offloadable server srv python3 "$LOGS/ends.py" server "$1" "$2"
+	eventually 10 logged server listening || fail "server did not start"
+	rm -f "$LOGS/orders"
+	mkfifo "$LOGS/orders"
+	exec_ns cli python3 "$LOGS/ends.py" client "$1" "$2" >"$LOGS/client" 2>&1 <"$LOGS/orders" &
+	PID[client]=$!
+	ORDER+=(client)
+	exec 3>"$LOGS/orders"
+	eventually 10 logged client connected || fail "no connection"
+	nr=0
+}
+echoed() { [ "$(grep -c '^right' "$LOGS/client")" -ge "$1" ]; }
+bytes() { nr=$((nr + 1)); echo "$1" >&3; eventually 10 echoed $nr || fail "$2: bytes do not come back: $(tail -1 "$LOGS/client")"; }
+offloaded() { eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 1' || fail "not in hardware: $(ctl list)"; }
+
+failing() {	# STEP ADDRESS PORT
+	TOED_FAULT=rebuild:$1:2 toed_start srv
+	ends "$2" "$3"
+	offloaded
+	bytes 70000 "in hardware"
+	ctl upload --all >/dev/null || fail "upload, third try: $(ctl list)"
+	bytes 70001 "after an upload at the third try"
+	toed_stop || fail "toed does not stop"
+
+	TOED_FAULT=rebuild:$1:3 toed_start srv
+	bytes 10 "under a new toed"
+	offloaded
+	bytes 70002 "in hardware"
+	ctl upload --all >/dev/null && fail "no upload failed"
+	[ "$(on_path hardware)" = 1 ] || fail "did not stay in hardware: $(ctl list)"
+	segs=$(counter RX_SEGS)
+	bytes 70003 "after an upload that failed"
+	[ "$(counter RX_SEGS)" -gt "$segs" ] || fail "nothing goes through the engine after an upload that failed"
+	ctl upload --all >/dev/null || fail "upload after one that failed: $(ctl list)"
+	bytes 70004 "after an upload that came late"
+	toed_stop || fail "toed does not stop"
+
+	TOED_FAULT=rebuild:$1:99 toed_start srv
+	bytes 10 "under a new toed"
+	offloaded
+	bytes 70005 "in hardware"
+	toed_stop || fail "toed does not stop"
+	eventually 10 logged server "^error 10[34]" || fail "the application was not told: $(tail -1 "$LOGS/server")"
+	finish server 10
+	echo 10 >&3			# the peer learns of it with its next segment at the latest
+	exec 3>&-
+	eventually 10 logged client "^error 104\|^error 32" || fail "the peer was not told: $(tail -1 "$LOGS/client")"
+	finish client 10
+	say "step $1, $2: right"
+}
+
+topo_veth
+failing 4 "$SRV4" 7001
+failing 5 "$SRV6" 7002
