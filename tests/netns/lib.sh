@@ -278,11 +278,12 @@ through_engine() {
 	((segs > 0 && segs * 100 >= dev * percent))
 }
 
-# flow_cases HELPER: each case of tests/helpers/HELPER (or those in CASES) under libtoe, peer on port 7200 of cli
+# flow_cases HELPER: each case of tests/helpers/HELPER (or those in CASES) under libtoe, peer on port 7200 of cli, by its
+# address FLOW_ADDR
 flow_cases() {
 	local case failed=
 	for case in ${CASES:-$("$BIN/$1" list)}; do
-		offloadable "$case" srv "$BIN/$1" "$case" "$CLI4" 7200 "$RUNDIR"
+		offloadable "$case" srv "$BIN/$1" "$case" "${FLOW_ADDR:-$CLI4}" 7200 "$RUNDIR"
 		if finish "$case" 70 && logged "$case" "^ok"; then
 			sed -n "s/^ok (/$case: not tested (/p" "$LOGS/$case"	# what this machine lacks
 			rm -f "$LOGS/$case"
