@@ -399,6 +399,7 @@ int app_init(void)
 
 	sigaction(SIGALRM, &alarm, NULL);
 	app_adopt_all();
+	app_pins_adopt();
 	slab_sweep();
 	return app_listen();
 }

@@ -46,7 +46,7 @@ static int read_file(const char *path, char *buf, size_t len)
 	return 0;
 }
 
-static int start_time(int pid, unsigned long long *out)
+int app_start_time(int pid, unsigned long long *out)
 {
 	char path[64], buf[1024], *p;
 
@@ -79,7 +79,7 @@ void app_record(struct app *app)
 	int len, file;
 
 	snprintf(fd, sizeof(fd), "%d", app->efd);
-	if (start_time(app->pid, &r.start) || fstat(app->priv->memfd, &st) ||
+	if (app_start_time(app->pid, &r.start) || fstat(app->priv->memfd, &st) ||
 	    eventfd_id(getpid(), fd, &r.efd))
 		return;
 	len = snprintf(text, sizeof(text), "%d %llu %llu %d\n", r.pid, r.start,
@@ -183,7 +183,7 @@ static int fetch(struct app *app, const struct record *r)
 	app->pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0);
 	if (app->pidfd < 0)
 		return -errno;
-	if (start_time(r->pid, &start) || start != r->start)
+	if (app_start_time(r->pid, &start) || start != r->start)
 		return -ESRCH;
 	app_read_comm(app);
 	err = fetch_table(app, r->table);

@@ -44,12 +44,14 @@ void app_record(struct app *app);
 int app_record_slab(const struct app *app, const struct slab *slab);	/* before it is used */
 void app_forget(struct app *app);
 void app_adopt_all(void);
+int app_start_time(int pid, unsigned long long *out);	/* clock ticks since boot; the process, with its number */
 /* The adopted application of the same process as a newcomer, without a socket yet; NULL: none. */
 struct app *app_adopted(const struct app *newcomer);
 
 /* app_pin.c */
 int app_pin(struct app *app, int fd);	/* -1: all of this process off again */
-void app_unpin_all(void);
+void app_unpin_all(void);		/* as toed ends: the records stay */
+void app_pins_adopt(void);
 
 /* app_msg.c */
 int app_listen(void);
