@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -45,6 +46,7 @@ static int refuse(enum toe_why *why, enum toe_why reason)
 
 int ksock_eligible(int sock, enum toe_why *why)
 {
+	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 	char ulp[16] = "";
@@ -55,6 +57,8 @@ int ksock_eligible(int sock, enum toe_why *why)
 	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) ||
 	    info.tcpi_state != TCP_STATE_ESTABLISHED)
 		return refuse(why, TOE_WHY_NOT_ESTAB);
+	if (poll(&end, 1, 0) == 1)
+		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
 	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
 		return refuse(why, TOE_WHY_MTU);
 	len = sizeof(ulp);
