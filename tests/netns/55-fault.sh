@@ -73,8 +73,10 @@ faults() {	# MOVE STEPS
 }
 
 if [ "${1:-}" = grow ]; then
-	BYTES=60M RATE=8M
+	BYTES=150M RATE=25M
 	topo_lossy -t 5000
+	# the kernel's queues stay small, and so the rings that a connection starts with
+	in_ns srv sysctl -q net.ipv4.tcp_rmem='4096 131072 131072' net.ipv4.tcp_wmem='4096 16384 65536'
 else
 	topo_veth tx-off
 fi
