@@ -63,11 +63,17 @@ all: $(B)/toed $(B)/toectl $(B)/libtoe.so $(B)/tcpgen	## build everything that i
 bpf: $(bpf_objs) $(skels)			## the BPF programs and their skeletons
 helpers: $(helpers) $(B)/tests/bench/echo		## the tests' helper programs
 benchers: $(bench_bins) $(bench_bpf)		## what make bench runs
-tests: $(units) $(bpf_tests) $(fuzzers) $(helpers) $(B)/tests/bench/echo	## build all tests, run none
+tests: $(units) $(bpf_tests) $(fuzzers) $(helpers) $(B)/tests/bench/echo $(B)/tests/toed-next	## build all tests, run none
 
 $(B)/toed: $(toed_objs)
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^ $(toed_libs)
+
+# A toed of another layout of maps, for a test.
+$(B)/tests/toed-next: daemon/layout.c $(filter-out %/layout.o,$(toed_objs))
+	$(call say,LD)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -MMD -MP,$(c_flags)) $(CFLAGS) -DTOE_LAYOUT=999 $(LDFLAGS) -o $@ $^ $(toed_libs)
 
 $(B)/toectl: $(ctl_objs)
 	$(call say,LD)

@@ -20,6 +20,7 @@
 #include "engine.h"
 #include "fault.h"
 #include "feature.h"
+#include "layout.h"
 #include "log.h"
 #include "loop.h"
 #include "neigh.h"
@@ -142,6 +143,18 @@ static void lock_exit(void)
 
 /* ---- parts that need a word more than init and exit ---- */
 
+static int start_layout(void)
+{
+	unsigned int other = layout_other();
+	int err;
+
+	if (!other)
+		return 0;
+	lock_exit();
+	err = layout_settle(other);
+	return err ? err : lock_init();
+}
+
 static int start_engine(void)
 {
 	bool adopts = !access(conf.bpffs, F_OK);
@@ -151,7 +164,15 @@ static int start_engine(void)
 		engine_close();		/* connections live on it */
 	else if (err)
 		engine_unload();
+	else
+		layout_keep();
 	return err;
+}
+
+static void stop_engine(void)
+{
+	engine_unload();
+	layout_forget();
 }
 
 static int start_nics(void)
@@ -192,7 +213,8 @@ static const struct part {
 	{ "process",	process_init,	process_exit },
 	{ "lock",	lock_init,	lock_exit },
 	{ "kernel",	feature_check,	NULL },
-	{ "engine",	start_engine,	engine_unload },
+	{ "maps of another version", start_layout, NULL },
+	{ "engine",	start_engine,	stop_engine },
 	{ "queue pairs", qp_init,	qp_exit },
 	{ "slabs",	slab_init,	slab_exit },
 	{ "queue pair of the daemon", qp_daemon_open, qp_daemon_close },
@@ -245,7 +267,7 @@ int main(int argc, char **argv)
 		return 1;
 	log_info("ready");
 	sd_notify(0, "READY=1");
-	err = sd_event_loop(loop);
+	err = conf.give_back ? 0 : sd_event_loop(loop);
 	sd_notify(0, "STOPPING=1");
 	if (err < 0)
 		log_err("event loop: %s", strerror(-err));

@@ -7,7 +7,7 @@
 #include "log.h"
 #include "options.h"
 
-enum { OPT_BPFFS = 256, OPT_RUNDIR, OPT_GENERIC, OPT_POLICY };
+enum { OPT_BPFFS = 256, OPT_RUNDIR, OPT_GENERIC, OPT_POLICY, OPT_GIVE_BACK };
 
 const char *argp_program_version = "toed " TOE_VERSION;
 
@@ -19,6 +19,7 @@ static const struct argp_option options[] = {
 	{ "policy",	OPT_POLICY, "WHAT", 0, "manual (default): move when toectl asks; auto: move what can be", 0 },
 	{ "bpffs",	OPT_BPFFS, "DIR", 0, "Pins of maps and programs (default " TOE_BPFFS ")", 0 },
 	{ "rundir",	OPT_RUNDIR, "DIR", 0, "Sockets and lock (default " TOE_RUNDIR ")", 0 },
+	{ "give-back",	OPT_GIVE_BACK, NULL, 0, "Take over from a toed that died, bring its connections back to the kernel, end", 0 },
 	{ "foreground",	'f', NULL, 0, "Stay in the foreground (always so)", 0 },
 	{ "verbose",	'v', NULL, 0, "Say more, also what libbpf says", 0 },
 	{ 0 },
@@ -60,6 +61,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'v':
 		log_level = 7;
+		return 0;
+	case OPT_GIVE_BACK:
+		conf.give_back = true;
 		return 0;
 	case 'f':
 		return 0;

@@ -183,12 +183,12 @@ judged() { counted "$([ "$1" = cli ] && echo 0 || echo 1).$2" "$(link_counts)"; 
 
 # --- toed ----------------------------------------------------------------------------------------
 
-# toed_start NS [ARGUMENTS]: attached to eth0 of NS
+# toed_start NS [ARGUMENTS]: attached to eth0 of NS. TOED: another program than the build's
 toed_start() {
 	local ns=$1 made
 	shift
 	for made in toed toectl libtoe.so; do [ -e "$B/$made" ] || fail "not built: $B/$made"; done
-	exec_ns "$ns" "$B/toed" --rundir "$RUNDIR" --bpffs "$BPFFS" -i eth0 "$@" >>"$LOGS/toed" 2>&1 </dev/null &
+	exec_ns "$ns" "${TOED:-$B/toed}" --rundir "$RUNDIR" --bpffs "$BPFFS" -i eth0 "$@" >>"$LOGS/toed" 2>&1 </dev/null &
 	TOED_PID=$!
 	eventually 10 toed_up_or_dead
 	toed_up || { tail -5 "$LOGS/toed"; fail "toed did not start"; }
