@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -6,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
-#include <linux/filter.h>
+#include <linux/bpf.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -64,8 +65,8 @@ int ksock_eligible(int sock, enum toe_why *why)
 	len = sizeof(ulp);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
 		return refuse(why, TOE_WHY_ULP);
-	len = 0;	/* with length 0 the kernel answers with the number of instructions */
-	if (!getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) && len)
+	len = 0;	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
+	if (getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES : len)
 		return refuse(why, TOE_WHY_FILTER);
 	return 0;
 }
@@ -127,12 +128,24 @@ int ksock_repair_off(int sock)
 	return set_int(sock, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
 }
 
+/* One program for all: a classic filter would be translated and compiled anew with each move. */
+static int deaf_program(void)
+{
+	const struct bpf_insn drop[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 }, { .code = BPF_JMP | BPF_EXIT },
+	};
+	static int prog = -1;
+
+	if (prog < 0)
+		prog = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "toe_deaf", "GPL", drop, 2, NULL);
+	return prog;
+}
+
 int ksock_deafen(int sock)
 {
-	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog prog = { .len = 1, .filter = &drop };
+	int prog = deaf_program();
 
-	return setsockopt(sock, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) ? -errno : 0;
+	return prog < 0 ? -errno : set_int(sock, SOL_SOCKET, SO_ATTACH_BPF, prog);
 }
 
 int ksock_hear(int sock)
