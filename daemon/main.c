@@ -135,9 +135,12 @@ static void lock_exit(void)
 {
 	char path[128];
 
+	if (lock_fd < 0)
+		return;
 	snprintf(path, sizeof(path), "%s/toed.lock", conf.rundir);
 	unlink(path);
 	close(lock_fd);
+	lock_fd = -1;
 	rmdir(conf.rundir);	/* stays if something of others is in it */
 }
 

@@ -33,6 +33,7 @@ for round in 1 2 3; do
 	before=$(counter RX_SEGS)
 	for size in 1 3 1000 1448 1449 70000 1000000; do exchange $size; done
 	[ "$(counter RX_SEGS)" -gt "$before" ] || fail "no segment went through the RX engine"
+	[ "$(ctl show --all | awk '$1 == "last_hold_us" { print $2 }')" -gt 0 ] || fail "show tells no hold time"
 	path=kernel
 	ctl upload --all || fail "upload, round $round"
 	all_on hardware 1 && fail "connection is still in hardware: $(ctl list)"
@@ -40,6 +41,7 @@ for round in 1 2 3; do
 	for size in 1 1448 300000; do exchange $size; done
 	[ "$(counter RX_SEGS)" = "$before" ] || fail "segments went through the RX engine after the upload"
 done
+[ "$(ctl stats | awk '/holds shorter than/ { n += $1 } END { print n + 0 }')" = 6 ] || fail "holds of 6 moves: $(ctl stats)"
 ctl offload --all || fail "last offload"
 echo quit >&3
 eventually 10 logged client closed || fail "client did not close"
