@@ -211,7 +211,7 @@ static int lose(struct move *m, int err)
 	if (m->c->sock >= 0)
 		ksock_abort(m->c->sock);
 	log_err("connection %u (cookie %llu) is lost", m->c->hw_connid, (unsigned long long)m->c->cookie);
-	return err == -EAGAIN ? -ECONNABORTED : err;
+	return mig_stays(err) ? -ECONNABORTED : err;
 }
 
 int mig_rebuild(struct move *m)
