@@ -4,7 +4,7 @@
 # units these): toed starts and says so; `systemctl stop` under load brings every connection back to the kernel before
 # toed ends; killed, it is started again and takes its connections over; `systemctl restart` loses nothing.
 #
-#   cli stream client -- eth0 ---- veth ---- eth0 [systemd: toed] -- srv stream server (libtoe)
+#   cli echo load -- eth0 ---- veth ---- eth0 [systemd: toed] -- srv echo server (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -70,14 +70,16 @@ serve() {
 	cat >"$LOGS/serve.sh" <<-EOF
 	mkdir -p "$CGROUPS/$SERVED/app" && echo \$\$ >"$CGROUPS/$SERVED/app/cgroup.procs"
 	exec nsenter --target $INIT --mount --pid -- "$B/toectl" --rundir "$RUNDIR" run --require -- \
-		"$BIN/stream" -n 4 -s epoll -r 2M -c 60000 -T 60 server
+		python3 "$HELPERS/echo" server 7100
 	EOF
 	spawn server srv bash "$LOGS/serve.sh"
-	eventually 10 logged server listening || fail "stream server did not start: $(tail -2 "$LOGS/server")"
-	spawn client cli "$BIN/stream" -n 4 -s epoll -r 2M -c 60000 -T 60 -b 30M -S "$SEED" client "$SRV4"
-	eventually 5 logged server connected || fail "no connection"
+	eventually 10 logged server listening || fail "server did not start: $(tail -2 "$LOGS/server")"
+	spawn client cli python3 "$HELPERS/echo" load "$SRV4" 7100 4 "$SEED"
+	eventually 10 logged client connected || fail "no connection"
 }
-offloaded() { eventually 10 eval 'ctl offload --all >/dev/null; all_on hardware 4' || fail "$1: only $(on_path hardware) in hardware: $(ctl list)"; }
+# A new connection makes the library look for a new toed.
+knock() { in_ns cli bash -c "exec 3<>/dev/tcp/$SRV4/7100"; }
+offloaded() { eventually 10 eval 'knock; ctl offload --all >/dev/null; all_on hardware 4' || fail "$1: only $(on_path hardware) in hardware: $(ctl list)"; }
 inactive() { [ "$(state)" = inactive ]; }
 moving() { [ "$(counter RX_SEGS)" -gt 200 ] && [ "$(counter TX_SEGS)" -gt 200 ]; }
 
@@ -102,9 +104,9 @@ eventually 10 eval '[ "$(main_pid)" != "$pid" ] && [ "$(state)" = active ] && al
 in_systemd systemctl restart toed || fail "systemctl restart"
 [ "$(on_path hardware)" = 0 ] || fail "a restart left connections in hardware"
 offloaded "after a restart"
-alive client && alive server || fail "the streams were over too early"
-finish client 60 || fail "stream client ($?): $(tail -1 "$LOGS/client")"
-finish server 30 || fail "stream server ($?): $(tail -1 "$LOGS/server")"
+alive client && alive server || fail "a stream ended with systemctl restart: $(tail -1 "$LOGS/client")"
+kill -TERM "${PID[client]}"
+finish client 30 || fail "client ($?): $(tail -1 "$LOGS/client")"
 in_systemd systemctl stop toed || fail "the last stop"
 leaks && fail "toed left something behind"
 exit 0
