@@ -14,6 +14,7 @@
 #include "log.h"
 #include "netns.h"
 #include "qp.h"
+#include "restore.h"
 
 #define INSN(c, d, s, o, i)	{ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) }
 #define MOV_IMM(d, i)		INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
@@ -170,6 +171,7 @@ const struct feature features[] = {
 	{ "TCP_REPAIR", "parking and rebuilding sockets", "3.5", probe_repair, true },
 	{ "SO_NETNS_COOKIE", "telling namespaces apart", "5.14", probe_netns_cookie, true },
 	{ "pidfd_getfd", "reaching an application's socket", "5.6", probe_pidfd_getfd, true },
+	{ "congestion control in BPF", "ssthresh and ECN after an upload", "5.6", restore_probe, false },
 	{ "native XDP on TAP", "queue pairs", "4.14", probe_tap_xdp, false },
 };
 const unsigned int nr_features = COUNT(features);

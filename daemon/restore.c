@@ -144,6 +144,22 @@ void restore_open(const char *bpffs)
 		 strerror(-err));
 }
 
+int restore_probe(void)
+{
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
+	size_t size;
+	const void *elf = restore_bpf__elf_bytes(&size);
+	struct bpf_object *o = bpf_object__open_mem(elf, size, NULL);
+	struct bpf_map *m = o ? bpf_object__find_map_by_name(o, "sk_restore") : NULL;
+	int err = m ? bpf_map__set_pin_path(m, NULL) : -EINVAL;
+
+	if (!err)
+		err = bpf_object__load(o);
+	bpf_object__close(o);
+	libbpf_set_print(print);
+	return err;
+}
+
 void restore_close(void)
 {
 	if (reg && link_fd < 0)
