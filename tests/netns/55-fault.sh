@@ -64,7 +64,8 @@ faults() {	# MOVE STEPS
 	for step; do
 		if ((SECONDS - since > 4)); then
 			((n == 0)) || compared
-			streams "$(cut -d ' ' -f $((n++ % 2 + 1)) <<<"epoll threads")"
+			streams "$([ $((n % 2)) = 0 ] && echo epoll || echo threads)"
+			n=$((n + 1))
 		fi
 		dies_at "$move" "$step"
 		say "$move, step $step: survived"
@@ -73,7 +74,7 @@ faults() {	# MOVE STEPS
 }
 
 if [ "${1:-}" = grow ]; then
-	BYTES=150M RATE=25M
+	BYTES=60M RATE=25M
 	topo_lossy -t 5000
 	# the kernel's queues stay small, and so the rings that a connection starts with
 	in_ns srv sysctl -q net.ipv4.tcp_rmem='4096 131072 131072' net.ipv4.tcp_wmem='4096 16384 65536'

@@ -11,6 +11,7 @@
 cat >"$LOGS/ends.py" <<'PY'
 import socket, sys
 
+# One connection; every line of standard input is a number of bytes to send and to get back.
 role, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if role == "server":
     ls = socket.create_server((addr, port), family=socket.AF_INET6 if ":" in addr else socket.AF_INET)
@@ -38,6 +39,7 @@ except OSError as e:
 PY
 
 ends() {	# ADDRESS PORT
+	rm -f "$LOGS/server" "$LOGS/client"
 	offloadable server srv python3 "$LOGS/ends.py" server "$1" "$2"
 	eventually 10 logged server listening || fail "server did not start"
 	rm -f "$LOGS/orders"
@@ -51,15 +53,8 @@ ends() {	# ADDRESS PORT
 }
 echoed() { [ "$(grep -c '^right' "$LOGS/client")" -ge "$1" ]; }
 bytes() { nr=$((nr + 1)); echo "$1" >&3; eventually 10 echoed $nr || fail "$2: bytes do not come back: $(tail -1 "$LOGS/client")"; }
-# The library looks for a new toed now and then, when it is called.
-offloaded() {
-	local left=40
-	until ctl offload --all >/dev/null && all_on hardware 1; do
-		((left-- > 0)) || fail "not in hardware: $(ctl list)"
-		bytes 10 "on the kernel path"
-		sleep 0.1
-	done
-}
+offloaded() { eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 1' || fail "not in hardware: $(ctl list)"; }
+over() { exec 3>&-; finish client 10; finish server 10; toed_stop || fail "toed does not stop"; }
 
 failing() {	# STEP ADDRESS PORT
 	TOED_FAULT=rebuild:$1:2 toed_start srv
@@ -68,9 +63,10 @@ failing() {	# STEP ADDRESS PORT
 	bytes 70000 "in hardware"
 	ctl upload --all >/dev/null || fail "upload, third try: $(ctl list)"
 	bytes 70001 "after an upload at the third try"
-	toed_stop || fail "toed does not stop"
+	over
 
 	TOED_FAULT=rebuild:$1:3 toed_start srv
+	ends "$2" $(($3 + 1))
 	offloaded
 	bytes 70002 "in hardware"
 	ctl upload --all >/dev/null && fail "no upload failed"
@@ -80,9 +76,10 @@ failing() {	# STEP ADDRESS PORT
 	[ "$(counter RX_SEGS)" -gt "$segs" ] || fail "nothing goes through the engine after an upload that failed"
 	ctl upload --all >/dev/null || fail "upload after one that failed: $(ctl list)"
 	bytes 70004 "after an upload that came late"
-	toed_stop || fail "toed does not stop"
+	over
 
 	TOED_FAULT=rebuild:$1:99 toed_start srv
+	ends "$2" $(($3 + 2))
 	offloaded
 	bytes 70005 "in hardware"
 	toed_stop || fail "toed does not stop"
@@ -97,4 +94,4 @@ failing() {	# STEP ADDRESS PORT
 
 topo_veth
 failing 4 "$SRV4" 7001
-failing 5 "$SRV6" 7002
+failing 5 "$SRV6" 7004
