@@ -391,6 +391,7 @@ wire_clean() {
 			case $f in
 			skipped) [ "$n" != "$late" ] || ((late > 65536 || $(lost $name) > 0)) || n=0 ;;
 			ts_back) ((n > 8 + late / 500)) || n=0 ;;	# acknowledgements, too
+			shrunk) ((n > late / 500)) || n=0 ;;		# it offers what was offered when it was made
 			esac
 			[ "$n" = 0 ] || fail "segments of $name, $f: $n; $line"
 		done
