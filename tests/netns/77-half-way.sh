@@ -55,10 +55,10 @@ if role == "server":
         print("over", flush=True)
 else:
     s = socket.create_connection((addr, port))
-    s.sendall(sys.argv[5].encode())     # the server's part: s or r
     print("connected", flush=True)
     sys.stdin.readline()
     start = time.monotonic()
+    s.sendall(sys.argv[5].encode())     # the server's part: s or r
     if sys.argv[5] == "s":
         receive(s, role)
     else:
