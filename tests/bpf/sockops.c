@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include "sockops.skel.h"
+#include "toe/restore.h"
 
 #define NET	9
 #define NIC	5
@@ -271,6 +272,9 @@ static void set_state(const struct toe_flow *f, __u8 st, __u8 next, __u32 cwnd)
 	c.state = st;
 	c.next = next;
 	c.min.cwnd = cwnd;
+	c.min.ssthresh = 17U * c.min.snd_mss + 5;
+	c.min.opts |= TOE_OPT_ECN;
+	c.ecn = TOE_ECN_ECHO;
 	TRY(!bpf_map_update_elem(env_map(so->maps.hw_conn_t), f, &c, BPF_EXIST));
 }
 
@@ -291,6 +295,7 @@ static void parked(void **state)
 	struct sockaddr_storage me, peer;
 	socklen_t len = sizeof(me), len2 = sizeof(peer);
 	struct sockaddr off = { .sa_family = AF_UNSPEC };
+	struct toe_restore r = {};
 	const struct hw_conn *c;
 	char buf[3000] = {};
 	__u32 snd, rcv;
@@ -330,6 +335,11 @@ static void parked(void **state)
 	assert_non_null(entry(&cflow));
 	repair_connect(client, snd, rcv, &me, &peer);
 	assert_int_equal(info_of(client).tcpi_snd_cwnd, 23);
+	/* and what the daemon puts in place a moment later */
+	TRY(!bpf_map_lookup_elem(env_map(so->maps.sk_restore), &client, &r));
+	assert_int_equal(r.cwnd, 23);
+	assert_int_equal(r.ssthresh, 17);
+	assert_int_equal(r.ecn_flags, 1 | 4);
 	set_state(&cflow, TOE_KERNEL, 0, 0);
 	set_int(client, TCP_REPAIR, -1);
 	shutdown(client, SHUT_WR);
