@@ -55,7 +55,7 @@ tests = {
     "same": lambda a, b, d: a == b,
     "near": lambda a, b, d: abs(a - b) <= 1,
     "rtt": lambda a, b, d: abs(a - b) <= 2000 + a / 10,
-    "rto": lambda a, b, d: b <= max(d["rtt"] + 200000, 3 * d["rtt"]) + 12000,
+    "rto": lambda a, b, d: b <= max(a, d["rtt"] + 200000, 3 * d["rtt"]) + 12000,
     "grown": lambda a, b, d: b >= a,
 }
 stages = {}
