@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cat >"$LOGS/server.py" <<'PY'
-import os, socket, sys
+import os, selectors, socket, sys
 
 ls = socket.create_server((sys.argv[1], 7000))
 print("listening", flush=True)
@@ -18,9 +18,11 @@ pid = os.fork()
 if pid == 0:
     os.execvpe("sleep", ["sleep", "100"], {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"})
 print("child", pid, flush=True)
-while (piece := s.recv(1 << 16)):
+sel = selectors.DefaultSelector()       # who waits in epoll notices that toed has gone
+sel.register(s, selectors.EVENT_READ)
+while sel.select() and (piece := s.recv(1 << 16)):
     with socket.create_connection((sys.argv[1], 7000)), ls.accept()[0]:
-        pass        # a new connection makes the library look for a new toed
+        pass        # and a new connection makes the library look for another
     s.sendall(piece)
 PY
 nr=0
