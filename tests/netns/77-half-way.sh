@@ -4,7 +4,7 @@
 # beside one that is not moved, on either path; srv as the sender and as the receiver; variants in turn, medians. Every
 # byte is checked; figures are printed, not asserted. Without arguments 20 MB, once, over veth; with LINK-ARGUMENTS (those
 # of tests/helpers/link) over that link. doc/architecture.md has the figures of
-#	tests/netns/77-half-way.sh 100 5; tests/netns/77-half-way.sh 100 3 -t 5000 -R 200 -q 400
+#	tests/netns/77-half-way.sh 100 3; tests/netns/77-half-way.sh 100 3 -t 5000 -R 400 -q 400
 #
 #   cli -- eth0 ---- veth or link ---- eth0 [toed] -- srv (libtoe)
 # shellcheck source=tests/netns/lib.sh
