@@ -59,6 +59,7 @@ exec_ns() { local ns=$1; shift; exec nsenter --net="/run/netns/$RUN-$ns" -- "$@"
 spawn() {
 	local name=$1 ns=$2
 	shift 2
+	: >"$LOGS/$name"	# before anybody looks for the word of a new process in it
 	exec_ns "$ns" "$@" >"$LOGS/$name" 2>&1 </dev/null &
 	PID[$name]=$!
 	ORDER+=("$name")
