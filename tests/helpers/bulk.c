@@ -166,6 +166,7 @@ static int dial(const char *addr, const char *port)
 	choose_cc(fd);
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen))
 		fail(1, "connect");
+	freeaddrinfo(ai);
 	return fd;
 }
 

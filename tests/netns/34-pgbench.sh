@@ -9,6 +9,8 @@
 PGBIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
 [ -x "$PGBIN/initdb" ] || skip "no PostgreSQL server"
 need pgbench setpriv
+[ -z "$ASAN" ] || LD_PRELOAD=$ASAN timeout 10 "$PGBIN/postgres" -V >/dev/null 2>&1 ||
+	skip "PostgreSQL does not start with the sanitizer's runtime, without libtoe either"
 
 as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups env HOME="$LOGS" TOE_RUNDIR="$RUNDIR")
 topo_veth

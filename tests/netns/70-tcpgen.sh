@@ -40,6 +40,7 @@ drive() {
 	local name=$1 port=$2 conns=$3 seen
 	shift 3
 	mkfifo "$LOGS/orders"
+	: >"$LOGS/gen"		# the word of the one before must not be taken for this one's
 	exec_ns cli "$GEN" --control -w 50 -c "$conns" "$@" "$port" <"$LOGS/orders" >"$LOGS/gen" 2>"$LOGS/gen.err" &
 	PID[gen]=$!
 	ORDER+=(gen)
