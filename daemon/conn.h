@@ -34,6 +34,8 @@ struct conn {
 	uint64_t rtx_at;		/* last retransmission or probe */
 	/* unacknowledged since (us, low 32 bits; 0: unset), carried across moves, while snd_una stays */
 	uint32_t stuck_us, stuck_una;
+	uint64_t stall_at;		/* first timeout or window probe since progress was made, 0: none */
+	uint32_t user_ms;		/* TCP_USER_TIMEOUT, as last looked up; 0: none */
 	uint8_t backoff;
 	uint8_t probes;
 	bool tlp_done;			/* a tail loss probe was sent since snd_una last moved */

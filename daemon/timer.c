@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the engines leave to the daemon: the retransmission timer (RFC 6298), the tail loss probe (RFC 8985
- * section 7), putting payload into the segments that the engines want sent again, zero-window probes (RFC 9293 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that
- * an engine asked for. hw_dirty names the connections to look at; one stays in `watch` while anything
+ * section 7), putting payload into the segments that the engines want sent again, zero-window probes (RFC 9293
+ * 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that an engine asked for. hw_dirty names the connections to look at; one stays in `watch` while anything
  * about it is pending.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include "conn.h"
 #include "engine.h"
+#include "expire.h"
 #include "frame.h"
 #include "log.h"
 #include "loop.h"
@@ -33,8 +34,8 @@
 #define KEEP_LOOK	4U
 #define GROW_NS		(25 * MS)
 #define GROW_ORDER	5		/* rings grow to 2 MiB */
-#define MAX_PROBES	8	/* window probes without any answer */
-#define MAX_BACKOFF	15		/* then the kernel's limits decide */
+#define MAX_PROBES	15		/* window probes without any answer, and timeouts: as Linux's tcp_retries2 */
+#define MAX_BACKOFF	15
 
 static uint64_t watch[WORDS];
 
@@ -124,12 +125,36 @@ static void on_rtx(struct conn *c)
 		send_lost(c, &cmd);
 }
 
+static uint32_t tcp_int(const struct conn *c, int opt)
+{
+	socklen_t len = sizeof(int);
+	int val = 0;
+
+	return getsockopt(c->sock, IPPROTO_TCP, opt, &val, &len) || val < 0 ? 0 : (uint32_t)val;
+}
+
+/* A timeout: TCP_USER_TIMEOUT counts from the first one without progress on, as in Linux's retransmits_timed_out()
+ * and tcp_probe_timer() (RFC 9293 3.8.3: R2 in the application's hands). */
+static void stalled(struct conn *c)
+{
+	if (!c->stall_at)
+		c->stall_at = loop_clock_ns();
+	c->user_ms = tcp_int(c, TCP_USER_TIMEOUT);
+}
+
+static bool stalled_too_long(const struct conn *c, uint64_t now)
+{
+	return c->stall_at && c->user_ms && now + EXPIRE_MS * MS >= c->stall_at + c->user_ms * MS;
+}
+
 /* RFC 6298 section 5. */
 static bool on_rto(struct conn *c, struct toe_cmd *cmd)
 {
-	if (c->backoff >= MAX_BACKOFF)
+	stalled(c);
+	if (c->backoff >= MAX_BACKOFF && !c->user_ms)
 		return false;
-	c->backoff++;
+	if (c->backoff < MAX_BACKOFF)
+		c->backoff++;
 	cmd->op = TOE_CMD_RTO;
 	cmd->conn.backoff = c->backoff;
 	if (!engine_cmd(cmd))
@@ -180,6 +205,8 @@ static bool in_flight(struct conn *c, uint64_t from, uint64_t now)
 	bool probe = !c->tlp_done && now - from >= c->pto_ns && now - from >= PTO_MIN_NS;
 	struct toe_cmd cmd;
 
+	if (stalled_too_long(c, now))
+		return false;
 	if (now <= from || (!probe && now - from < RTO_MIN_NS) || read_entry(c, &cmd))
 		return true;
 	if (may_probe(c, &cmd.conn)) {
@@ -220,8 +247,11 @@ static bool persist(struct conn *c, const struct hw_clock *k, const struct min_t
 {
 	if (!c->rtx_at)
 		c->rtx_at = now;
+	if (stalled_too_long(c, now))
+		return false;
 	if (now - c->rtx_at < rto_ns(c, min))
 		return true;
+	stalled(c);
 	if (k->last_rx_ms != c->probe_rx_ms)
 		c->probes = 0;
 	else if (++c->probes >= MAX_PROBES)
@@ -261,6 +291,8 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 		return true;
 	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
 		return persist(c, k, min, now);
+	if (k->snd_una == k->snd_nxt)
+		c->stall_at = 0;	/* the window has opened */
 	/* Nagle: not while anything is in flight. Corked bytes wait for Linux's 200 ms. */
 	pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt && (idle >= CORK_NS || !corked(c)));
 	return true;
@@ -310,6 +342,7 @@ static bool service(struct conn *c, uint64_t now)
 		c->backoff = 0;
 		c->rtx_at = 0;
 		c->stuck_us = 0;
+		c->stall_at = 0;
 		c->tlp_done = false;
 	}
 	if (flags & TOE_CLK_UPLOAD) {
@@ -346,7 +379,7 @@ static bool service(struct conn *c, uint64_t now)
 	}
 	return pending;
 give_up:
-	conn_upload(c->cookie, TOE_WHY_TIMEOUT);
+	expire_conn(c);
 	return false;
 }
 
@@ -363,14 +396,6 @@ static void look_unsent(const struct conn *c)
 
 /* ---- keepalive: RFC 9293 3.8.4, as Linux's tcp_keepalive_timer() ---- */
 
-static uint32_t tcp_int(const struct conn *c, int opt)
-{
-	socklen_t len = sizeof(int);
-	int val = 0;
-
-	return getsockopt(c->sock, IPPROTO_TCP, opt, &val, &len) || val < 0 ? 0 : (uint32_t)val;
-}
-
 static void keep_look_up(struct conn *c)
 {
 	struct toe_cmd cmd;
@@ -381,6 +406,13 @@ static void keep_look_up(struct conn *c)
 	c->keep_idle = tcp_int(c, TCP_KEEPIDLE);
 	c->keep_intvl = tcp_int(c, TCP_KEEPINTVL);
 	c->keep_cnt = tcp_int(c, TCP_KEEPCNT);
+	c->user_ms = tcp_int(c, TCP_USER_TIMEOUT);
+}
+
+/* Probes were not answered: as many as the application said, or for as long as TCP_USER_TIMEOUT says. */
+static bool keep_over(const struct conn *c, uint32_t silent_ms)
+{
+	return c->keep_nr && (c->user_ms ? silent_ms >= c->user_ms : c->keep_nr >= c->keep_cnt);
 }
 
 /* A peer that does not answer is the kernel's to give up: upload. */
@@ -399,8 +431,8 @@ static void keep_alive(struct conn *c, uint32_t now_ms)
 	if ((int32_t)(now_ms - due) < 0 || k->snd_una != k->snd_nxt ||
 	    rings_tx_filled(c, k->snd_una, k->snd_nxt) != k->snd_nxt)
 		return;
-	if (c->keep_nr >= c->keep_cnt) {
-		conn_upload(c->cookie, TOE_WHY_TIMEOUT);
+	if (keep_over(c, now_ms - k->last_rx_ms)) {
+		expire_conn(c);
 		return;
 	}
 	c->keep_nr++;
@@ -420,6 +452,7 @@ static void keep_scan(uint64_t now)
 		return;
 	next = now + KEEP_SCAN_NS;
 	turn++;
+	expire_scan(now);
 	for (c = conn_next(NULL); c; c = then) {
 		then = conn_next(c);
 		if (c->has_rings)

@@ -5,6 +5,7 @@
 #include "conf.h"
 #include "conn.h"
 #include "engine.h"
+#include "expire.h"
 #include "log.h"
 #include "loop.h"
 #include "neigh.h"
@@ -47,7 +48,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	(void)arg;
 	service();
-	ticking = conn_count() > 0;
+	ticking = conn_count() || expire_pending();
 	if (!ticking)
 		return 0;
 	return set_timer(source, TICK_US);
@@ -85,7 +86,7 @@ static int on_after(sd_event_source *source, void *arg)
 {
 	(void)source;
 	(void)arg;
-	if (!ticking && conn_count()) {
+	if (!ticking && (conn_count() || expire_pending())) {
 		ticking = true;
 		set_timer(tick, TICK_US);
 	}
@@ -165,6 +166,7 @@ int work_init(void)
 
 void work_exit(void)
 {
+	expire_scan(UINT64_MAX);
 	doorbell = sd_event_source_disable_unref(doorbell);
 	tick = sd_event_source_disable_unref(tick);
 	spare = sd_event_source_disable_unref(spare);
