@@ -59,6 +59,8 @@ bool app_pinned(uint64_t cookie, const struct app *claimant);
 
 /* Called by app.c; implemented in conn.c: */
 int conn_msg_upload(struct app *app, int fd, enum toe_why why);
+int conn_msg_option(struct app *app, int fd);
+int conn_msg_info(struct app *app, int fd);
 int conn_msg_offload(struct app *app, int fd, enum toe_why *why);
 void conn_app_gone(struct app *app);	/* before its rings are freed: upload everything it owns */
 

@@ -129,6 +129,18 @@ static int do_offload(struct app *app, struct toe_msg *msg)
 	return reply(app, msg, -1, -1);
 }
 
+static int do_option(struct app *app, struct toe_msg *msg)
+{
+	msg->rc = conn_msg_option(app, msg->fd);
+	return reply(app, msg, -1, -1);
+}
+
+static int do_info(struct app *app, struct toe_msg *msg)
+{
+	msg->rc = conn_msg_info(app, msg->fd);
+	return reply(app, msg, -1, -1);
+}
+
 static int (*const handlers[])(struct app *app, struct toe_msg *msg) = {
 	[TOE_MSG_HELLO] = do_hello,
 	[TOE_MSG_QP] = do_qp,
@@ -136,6 +148,8 @@ static int (*const handlers[])(struct app *app, struct toe_msg *msg) = {
 	[TOE_MSG_UPLOAD] = do_upload,
 	[TOE_MSG_OFFLOAD] = do_offload,
 	[TOE_MSG_PIN] = do_pin,
+	[TOE_MSG_OPTION] = do_option,
+	[TOE_MSG_INFO] = do_info,
 };
 
 /* Nonzero: the client is beyond talking to. */

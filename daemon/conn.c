@@ -11,6 +11,7 @@
 #include "conn.h"
 #include "engine.h"
 #include "hold.h"
+#include "info.h"
 #include "log.h"
 #include "mig.h"
 #include "nic.h"
@@ -470,6 +471,24 @@ int conn_msg_upload(struct app *app, int fd, enum toe_why why)
 	int err = msg_cookie(app, fd, &cookie);
 
 	return err ? err : conn_upload(cookie, why);
+}
+
+int conn_msg_option(struct app *app, int fd)
+{
+	uint64_t cookie;
+	int err = msg_cookie(app, fd, &cookie);
+	struct conn *c = err ? NULL : conn_by_cookie(cookie);
+
+	return c ? mig_options(c) : err;
+}
+
+int conn_msg_info(struct app *app, int fd)
+{
+	uint64_t cookie;
+	int err = msg_cookie(app, fd, &cookie);
+	struct conn *c = err ? NULL : conn_by_cookie(cookie);
+
+	return c ? info_write(c) : err ? err : -ENOENT;
 }
 
 int conn_msg_offload(struct app *app, int fd, enum toe_why *why)

@@ -18,6 +18,7 @@
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
+#define RCVBUF_LOCKED	2	/* of SO_BUF_LOCK: set by the application */
 #ifndef TCP_REPAIR_OFF_NO_WP
 #define TCP_REPAIR_OFF_NO_WP -1
 #endif
@@ -69,6 +70,25 @@ int ksock_eligible(int sock, enum toe_why *why)
 	if (getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES : len)
 		return refuse(why, TOE_WHY_FILTER);
 	return 0;
+}
+
+void ksock_options(int sock, unsigned int family, struct ksock_opts *out)
+{
+	int ttl = 64, tos = 0, rcvbuf = 0, lock = 0;
+
+	if (family == AF_INET) {
+		get_int(sock, IPPROTO_IP, IP_TTL, &ttl);
+		get_int(sock, IPPROTO_IP, IP_TOS, &tos);
+	} else {
+		get_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl);
+		get_int(sock, IPPROTO_IPV6, IPV6_TCLASS, &tos);
+	}
+	get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
+	get_int(sock, SOL_SOCKET, SO_RCVBUF, &rcvbuf);
+	out->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
+	out->tos = (uint8_t)(tos & ~3);
+	/* the kernel doubles what it is given: half is for its own, as in tcp_win_from_space() */
+	out->rcvbuf = lock & RCVBUF_LOCKED && rcvbuf > 0 ? (uint32_t)rcvbuf / 2 : 0;
 }
 
 uint8_t ksock_flags(int sock)

@@ -37,6 +37,15 @@ int ksock_eligible(int sock, enum toe_why *why);
 /* enum toe_cc that stands for the socket's TCP_CONGESTION. opts: enum toe_opt */
 uint8_t ksock_cc(int sock, uint8_t opts);
 
+struct ksock_opts {		/* of which the engines have a copy */
+	uint8_t ttl;		/* or hop limit */
+	uint8_t tos;		/* or traffic class, without ECN bits */
+	uint32_t rcvbuf;	/* bytes that the application asked for; 0: autotuning */
+};
+
+/* family: on the wire */
+void ksock_options(int sock, unsigned int family, struct ksock_opts *out);
+
 /* Bits of enum toe_sk_flag that are set on the socket. */
 uint8_t ksock_flags(int sock);
 

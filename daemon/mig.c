@@ -10,7 +10,9 @@
 #include "loop.h"
 #include "mig.h"
 #include "mig_int.h"
+#include "rings.h"
 #include "toe/desc.h"
+#include "toe/wnd.h"
 
 void mig_count_hold(struct move *m)
 {
@@ -147,6 +149,31 @@ void mig_stuck_restore(struct conn *c, const struct hw_conn *e)
 {
 	c->stuck_una = e->min.snd_una;
 	c->stuck_us = e->rtt_seq == e->min.snd_una && e->min.snd_una != e->min.snd_nxt ? e->rtt_start_us : 0;
+}
+
+/* ---- socket options of which the engines have a copy ---- */
+
+void mig_options_to(struct move *m)
+{
+	struct hw_conn *e = &m->cmd.conn;
+	uint32_t ring = rings_size(e->rx), part = ring >> 8, parts = (m->opts.rcvbuf + part - 1) / part;
+
+	e->ttl = m->opts.ttl;
+	e->tos = m->opts.tos;
+	e->wnd_limit = parts < 256 ? (uint8_t)parts : 0;
+	m->sonode->rx_most = e->wnd_limit ? wnd_most(1U << e->min.rcv_wscale, ring, e->wnd_limit) : 0;
+}
+
+int mig_options(struct conn *c)
+{
+	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd] };
+	int err = mig_cmd(&m, TOE_CMD_READ);
+
+	if (err)
+		return err;
+	ksock_options(c->sock, c->flow.family, &m.opts);
+	mig_options_to(&m);
+	return mig_cmd(&m, TOE_CMD_LINK);
 }
 
 void mig_enter_hw(struct move *m)

@@ -20,6 +20,9 @@ void mig_abort(struct conn *c);
 /* New next hop after a neighbour or route change. */
 int mig_relink(struct conn *c);
 
+/* The engines' copy of socket options, anew from the socket. */
+int mig_options(struct conn *c);
+
 /* Larger rings for a connection in hardware. 0, or -errno: it goes on with what it has (or, if the
  * entry was lost meanwhile, on the kernel path). */
 int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order);

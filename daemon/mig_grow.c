@@ -51,6 +51,8 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 	e->tx = tx;
 	e->min.copied_seq = read;
 	e->min.write_seq = filled;
+	ksock_options(c->sock, c->flow.family, &m->opts);
+	mig_options_to(m);
 	err = mig_cmd(m, TOE_CMD_RINGS);
 	fault_point(FAULT_GROW, 4);
 	return err;

@@ -19,7 +19,8 @@ struct move {
 	struct ksock_progress before;	/* repair mode */
 	uint32_t write_seq;		/* then */
 	uint32_t snd_nxt;		/* at the parking: how far was really sent */
-	uint8_t sk_flags, ttl, tos, cc_alg;	/* of the socket */
+	struct ksock_opts opts;		/* of the socket */
+	uint8_t sk_flags, cc_alg;
 	bool parked;			/* and MIN_TCP_T captured */
 	bool loaded;			/* the engine counts the bytes */
 	bool own_sock;			/* toed's, in the place of one that is gone */
@@ -36,6 +37,9 @@ int mig_hold(struct move *m, unsigned int next);	/* enum toe_state, TOE_NEXT_CLO
 int mig_finish(struct move *m, enum toe_state next);
 
 void mig_count_hold(struct move *m);
+
+/* m->opts into the entry in m->cmd and, for the library, into the SONODE. */
+void mig_options_to(struct move *m);
 
 /* The SONODE's path word: from -> MOVING, or -EBUSY; MOVING -> path, and wake. */
 int mig_claim(struct toe_sonode *s, enum toe_path from);

@@ -93,18 +93,9 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool g
 /* What only socket options tell. */
 static void ask_sock(struct move *m)
 {
-	int sock = m->c->sock, ttl = 64, tos = 0;
-	socklen_t len = sizeof(int);
+	int sock = m->c->sock;
 
-	if (m->c->flow.family == AF_INET) {
-		getsockopt(sock, IPPROTO_IP, IP_TTL, &ttl, &len);
-		getsockopt(sock, IPPROTO_IP, IP_TOS, &tos, &len);
-	} else {
-		getsockopt(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, &len);
-		getsockopt(sock, IPPROTO_IPV6, IPV6_TCLASS, &tos, &len);
-	}
-	m->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
-	m->tos = (uint8_t)(tos & ~3);
+	ksock_options(sock, m->c->flow.family, &m->opts);
 	m->cc_alg = ksock_cc(sock, m->cmd.conn.min.opts);
 	m->sk_flags = ksock_flags(sock);
 }
@@ -283,8 +274,7 @@ static int claim(struct move *m)
 	e->app = (uint16_t)c->app->id;
 	e->rx = c->rx;
 	e->tx = c->tx;
-	e->ttl = m->ttl;
-	e->tos = m->tos;
+	mig_options_to(m);
 	e->sk_flags = m->sk_flags;
 	memcpy(e->dst_mac, m->path.dst_mac, 6);
 	memcpy(e->src_mac, m->path.src_mac, 6);

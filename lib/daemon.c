@@ -315,6 +315,20 @@ int daemon_pin(int fd)
 	return daemon_request(&msg, NULL, NULL);
 }
 
+int daemon_option(int fd)
+{
+	struct toe_msg msg = { .type = TOE_MSG_OPTION, .fd = fd };
+
+	return daemon_request(&msg, NULL, NULL);
+}
+
+int daemon_tell(int fd)
+{
+	struct toe_msg msg = { .type = TOE_MSG_INFO, .fd = fd };
+
+	return daemon_request(&msg, NULL, NULL);
+}
+
 static uint8_t *map_slab(unsigned int slab)
 {
 	struct toe_msg msg = { .type = TOE_MSG_SLAB, .slab = slab };

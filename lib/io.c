@@ -174,7 +174,8 @@ static bool tx_ready(const struct ring *r, size_t need)
 {
 	uint32_t pos;
 
-	return !pos_load(&r->ctl->tx_filled, &pos) || ring_space(r, pos) >= need;
+	return !pos_load(&r->ctl->tx_filled, &pos) ||
+	       (ring_space(r, pos) >= need && ring_unsent_low(r, pos, need > 1));
 }
 
 /*
@@ -189,13 +190,13 @@ static void window_update(struct sonode *sn, const struct ring *r)
 	if (!pos_load(&r->ctl->rx_read, &pos))
 		return;
 	known = adv - ld_acq(&r->ctl->rcv_nxt);
-	gain = pos + r->rx_size - (1U << r->wscale) - adv;
-	if (least > r->rx_size / 2)
-		least = r->rx_size / 2;
+	gain = pos + r->rx_most - (1U << r->wscale) - adv;
+	if (least > r->rx_most / 2)
+		least = r->rx_most / 2;
 	if (known < 0)
 		known = 0;
 	/* or two full segments wait for one: their frames were needed as doorbells (RFC 5681 4.2) */
-	if ((gain >= (int32_t)least && gain >= known && (uint32_t)known < r->rx_size / 2) ||
+	if ((gain >= (int32_t)least && gain >= known && (uint32_t)known < r->rx_most / 2) ||
 	    ld(&r->ctl->ack_due) >= 2)
 		tx_ack(sn, r);
 }
@@ -366,8 +367,8 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	if (io->flags & MSG_DONTWAIT || ld(&sn->nonblock))
 		return IO_DONE;
 	need = io->len - io->done;
-	if (need > r.tx_size / 3)
-		need = r.tx_size / 3;
+	if (need > r.tx_most / 3)
+		need = r.tx_most / 3;
 	add_sc(&sn->wwait, 1);
 	pthread_cleanup_push(waits_no_more, sn);
 	want_write(r.ctl);
@@ -477,8 +478,10 @@ ssize_t io_send(struct sonode *sn, struct io *io)
 
 bool io_readable(struct sonode *sn, const struct ring *r)
 {
-	sonode_opts(sn, r->word);
-	return rx_ready(r, ld(&sn->lowat));
+	uint32_t low = ld(&sn->lowat), most = r->rx_most / 2;
+
+	/* as Linux: a window that has to close for want of a reader is read from, whatever SO_RCVLOWAT says */
+	return rx_ready(r, low < most ? low : most);
 }
 
 /*
@@ -489,7 +492,7 @@ bool io_writable(struct sonode *sn, const struct ring *r)
 {
 	if (ld(&r->ctl->want_write))
 		st_sc(&r->ctl->want_write, 0);
-	if (tx_ready(r, r->tx_size / 3)) {
+	if (tx_ready(r, r->tx_most / 3)) {
 		if (ld_sc(&sn->wwait)) {
 			want_write(r->ctl);
 			daemon_kick();
@@ -497,14 +500,14 @@ bool io_writable(struct sonode *sn, const struct ring *r)
 		return true;
 	}
 	want_write(r->ctl);
-	return tx_ready(r, r->tx_size / 3);
+	return tx_ready(r, r->tx_most / 3);
 }
 
 /* The same without taking it back: the caller is counted in wwait. */
 bool io_writable_peek(const struct ring *r)
 {
-	if (tx_ready(r, r->tx_size / 3))
+	if (tx_ready(r, r->tx_most / 3))
 		return true;
 	want_write(r->ctl);
-	return tx_ready(r, r->tx_size / 3);
+	return tx_ready(r, r->tx_most / 3);
 }

@@ -80,6 +80,8 @@ ssize_t ring_take(const struct ring *r, const struct iovec *iov, int niov, size_
 	}
 }
 
+#define UNSENT_OVER	16384	/* beyond TCP_NOTSENT_LOWAT, as Linux fills the buffer that it has begun */
+
 /* One writer at a time: the caller holds the SONODE's write lock. */
 ssize_t ring_put(const struct ring *r, const struct iovec *iov, int niov, size_t skip, size_t len)
 {
@@ -89,7 +91,9 @@ ssize_t ring_put(const struct ring *r, const struct iovec *iov, int niov, size_t
 	cursor_skip(&c, skip);
 	if (!pos_load(&r->ctl->tx_filled, &pos))
 		return -ESTALE;
-	n = ring_space(r, pos);
+	n = ring_unsent_low(r, pos, false) ? ring_space(r, pos) : 0;
+	if (r->unsent_most && n > r->unsent_most + UNSENT_OVER)
+		n = r->unsent_most + UNSENT_OVER;
 	if (n > len)
 		n = len;
 	if (!n)

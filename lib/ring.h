@@ -119,6 +119,9 @@ struct ring {
 	uint8_t *rx, *tx;	/* first chunk */
 	uint32_t rx_mask, tx_mask; /* chunks - 1 */
 	uint32_t rx_size, tx_size; /* bytes */
+	uint32_t rx_most;	/* window that may be promised: SO_RCVBUF */
+	uint32_t tx_most;	/* bytes that may be kept: SO_SNDBUF */
+	uint32_t unsent_most;	/* TCP_NOTSENT_LOWAT; 0: none */
 	uint32_t word, connid, gen;
 	uint32_t mss;
 	uint8_t hdr_len, wscale;
@@ -156,7 +159,15 @@ static inline uint32_t ring_space(const struct ring *r, uint32_t filled)
 {
 	uint32_t used = filled - ld_sc(&r->ctl->snd_una);
 
-	return used <= r->tx_size ? r->tx_size - used : 0;
+	return used <= r->tx_most ? r->tx_most - used : 0;
+}
+
+/* Are so few bytes unsent that more are welcome? wake: as Linux, sleepers are woken at half the mark. */
+static inline bool ring_unsent_low(const struct ring *r, uint32_t filled, bool wake)
+{
+	uint32_t unsent = filled - ld(&r->ctl->snd_nxt);
+
+	return !r->unsent_most || unsent > r->tx_size || (uint64_t)unsent << wake < r->unsent_most;
 }
 
 /*

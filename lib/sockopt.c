@@ -2,9 +2,11 @@
 /* Options and ioctls: the parked socket answers most of them as it is. */
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <linux/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include "daemon.h"
 #include "io.h"
 #include "real.h"
 #include "sonode.h"
@@ -27,10 +29,17 @@ static bool needs_kernel(int level, int opt)
 	if (level == SOL_SOCKET)
 		return opt == SO_ATTACH_FILTER || opt == SO_ATTACH_BPF || opt == SO_DETACH_FILTER ||
 		       opt == SO_LOCK_FILTER || opt == SO_ZEROCOPY || opt == SO_TIMESTAMPING ||
-		       opt == SO_MARK || opt == SO_BINDTODEVICE || opt == SO_RCVBUF ||
-		       opt == SO_RCVBUFFORCE || opt == SO_SNDBUF || opt == SO_SNDBUFFORCE ||
+		       opt == SO_MARK || opt == SO_BINDTODEVICE ||
 		       opt == SO_MAX_PACING_RATE || opt == SO_KEEPALIVE || opt == SO_REUSEADDR;
-	return (level == IPPROTO_IP && (opt == IP_OPTIONS || opt == IP_TOS || opt == IP_TTL)) ||
+	return level == IPPROTO_IP && opt == IP_OPTIONS;
+}
+
+/* The parked socket takes it; the engines have a copy that toed renews. */
+static bool copied(int level, int opt)
+{
+	if (level == SOL_SOCKET)
+		return opt == SO_RCVBUF || opt == SO_RCVBUFFORCE || opt == SO_BUF_LOCK;
+	return (level == IPPROTO_IP && (opt == IP_TOS || opt == IP_TTL)) ||
 	       (level == IPPROTO_IPV6 && (opt == IPV6_TCLASS || opt == IPV6_UNICAST_HOPS));
 }
 
@@ -42,7 +51,9 @@ static bool flushes(int level, int opt)
 /* One of those that struct sonode remembers. */
 static bool cached(int level, int opt)
 {
-	return flushes(level, opt) || (level == SOL_SOCKET && (opt == SO_RCVLOWAT ||
+	return flushes(level, opt) || (level == IPPROTO_TCP && opt == TCP_NOTSENT_LOWAT) ||
+	       (level == SOL_SOCKET && (opt == SO_RCVLOWAT || opt == SO_SNDBUF || opt == SO_SNDBUFFORCE ||
+	       opt == SO_BUF_LOCK ||
 	       opt == SO_RCVTIMEO || opt == SO_SNDTIMEO || opt == SO_RCVTIMEO_NEW ||
 	       opt == SO_SNDTIMEO_NEW));
 }
@@ -64,22 +75,71 @@ int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 		users_leave(sh, word);
 	if (cached(level, opt))
 		sonode_opts_stale(sn);
-	if (rc || !flushes(level, opt) || len < sizeof(on))
+	if (!rc && copied(level, opt) && word_path(word) == TOE_PATH_HW && daemon_option(fd))
+		sonode_upload(sn, TOE_WHY_SOCKOPT);
+	if (rc || level != IPPROTO_TCP || len < sizeof(on))
 		return rc;
 	memcpy(&on, val, sizeof(on));
-	if ((opt == TCP_CORK) != !!on)	/* uncorked, or Nagle's algorithm turned off */
+	if (opt == TCP_QUICKACK && on)
+		tx_quickack(sn);
+	if (flushes(level, opt) && (opt == TCP_CORK) != !!on)	/* uncorked, or Nagle's algorithm turned off */
 		tx_flush(sn);
 	return 0;
 }
 
-/* The kernel's answer about the parked socket, with what the engines know better. */
-static void tcp_info(struct sonode *sn, struct tcp_info *ti)
+union info {			/* the kernel's struct may be longer than the one that we know */
+	struct tcp_info ti;
+	struct {
+		char known[offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(__u32)];
+		__u32 rcv_wnd;	/* Linux 6.2 */
+	};
+	char room[512];
+};
+
+/* What the daemon tells. */
+static void daemon_info(const struct ring *r, union info *info)
 {
+	const struct toe_info *o = (const void *)(r->rx + TOE_INFO_OFF);
+	struct tcp_info *ti = &info->ti;
+
+	ti->tcpi_ca_state = ld(&o->ca_state);
+	ti->tcpi_retransmits = ld(&o->retransmits);
+	ti->tcpi_probes = ld(&o->probes);
+	ti->tcpi_backoff = ld(&o->backoff);
+	ti->tcpi_options = ld(&o->options);
+	ti->tcpi_snd_wscale = ld(&o->snd_wscale);
+	ti->tcpi_rcv_wscale = ld(&o->rcv_wscale);
+	ti->tcpi_ato = ld(&o->ato);
+	ti->tcpi_rcv_mss = ld(&o->rcv_mss);
+	ti->tcpi_sacked = ld(&o->sacked);
+	ti->tcpi_lost = ld(&o->lost);
+	ti->tcpi_retrans = ld(&o->retrans);
+	ti->tcpi_last_data_sent = ld(&o->last_data_sent);
+	ti->tcpi_last_data_recv = ti->tcpi_last_ack_recv = ld(&o->last_recv);
+	ti->tcpi_pmtu = ld(&o->pmtu);
+	ti->tcpi_min_rtt = ld(&o->min_rtt);
+	ti->tcpi_bytes_acked = ld(&o->bytes_acked);
+	ti->tcpi_bytes_received = ld(&o->bytes_received);
+	ti->tcpi_bytes_sent = ld(&o->bytes_sent);
+	ti->tcpi_bytes_retrans = ld(&o->bytes_retrans);
+	ti->tcpi_segs_out += ld(&o->segs_out);
+	ti->tcpi_segs_in += ld(&o->segs_in);
+	ti->tcpi_data_segs_out += ld(&o->data_segs_out);
+	ti->tcpi_total_retrans = ld(&o->total_retrans);
+	ti->tcpi_rcv_ssthresh = info->rcv_wnd = ld(&o->rcv_wnd);
+}
+
+/* The kernel's answer about the parked socket, with what the engines know better. */
+static void tcp_info(struct sonode *sn, union info *info)
+{
+	struct tcp_info *ti = &info->ti;
 	uint32_t word = sonode_word(sn), una, nxt, filled;
 	struct ring r;
 
 	if (word_path(word) != TOE_PATH_HW || sonode_ring(sn, word, &r))
 		return;
+	if (!daemon_tell(sn->fd) && !ring_stale(&r))
+		daemon_info(&r, info);
 	una = ld(&r.ctl->snd_una);
 	nxt = ld(&r.ctl->snd_nxt);
 	pos_load(&r.ctl->tx_filled, &filled);
@@ -96,7 +156,9 @@ static void tcp_info(struct sonode *sn, struct tcp_info *ti)
 	ti->tcpi_unacked = (nxt - una + r.mss - 1) / r.mss;
 	ti->tcpi_notsent_bytes = filled - nxt;
 	ti->tcpi_snd_wnd = ld(&r.ctl->snd_wnd);
-	ti->tcpi_total_retrans = ld(&r.ctl->rtx_segs);
+	ti->tcpi_delivered = ti->tcpi_data_segs_out > ti->tcpi_unacked ? ti->tcpi_data_segs_out - ti->tcpi_unacked : 0;
+	if (ti->tcpi_rtt)	/* as tcp_update_pacing_rate(), of cwnd each round trip */
+		ti->tcpi_pacing_rate = 1200000ULL * ld(&r.ctl->cwnd) / ti->tcpi_rtt;
 }
 
 /* What parking has changed. False: the parked socket knows. */
@@ -122,8 +184,8 @@ static bool hidden(struct sonode *sn, int level, int opt, int *val)
 int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
 {
 	struct sonode *sn = sonode_get(fd);
-	socklen_t room = no_memory(len, sizeof(*len)) ? 0 : *len, got = sizeof(struct tcp_info);
-	struct tcp_info ti = { 0 };
+	socklen_t room = no_memory(len, sizeof(*len)) ? 0 : *len, got = sizeof(union info);
+	union info info = { 0 };
 	int v;
 
 	if (!sn || no_memory(val, room))
@@ -136,11 +198,11 @@ int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
 	}
 	if (level != IPPROTO_TCP || opt != TCP_INFO || !room)
 		return real.getsockopt(fd, level, opt, val, len);
-	if (real.getsockopt(fd, level, opt, &ti, &got) < 0)
+	if (real.getsockopt(fd, level, opt, &info, &got) < 0)
 		return -1;
-	tcp_info(sn, &ti);
+	tcp_info(sn, &info);
 	*len = room < got ? room : got;
-	memcpy(val, &ti, *len);
+	memcpy(val, &info, *len);
 	return 0;
 }
 

@@ -372,17 +372,30 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 	return 0;
 }
 
+/* What the application said about its buffers: it may say something else at any time. */
+static void limits(const struct sonode *sn, struct ring *r)
+{
+	uint32_t rx_most = ld(&ld_acq(&sn->sh)->rx_most), sndbuf = ld(&sn->sndbuf);
+
+	r->rx_most = rx_most && rx_most < r->rx_size ? rx_most : r->rx_size;
+	r->tx_most = sndbuf && sndbuf < r->tx_size ? sndbuf : r->tx_size;
+	r->unsent_most = ld(&sn->unsent_most);
+}
+
 int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r)
 {
 	uint32_t fresh = daemon_fresh();
 	int rc;
 
-	if (ring_known(sn, word, r))
-		return 0;
-	rc = ring_find(sn, word, r);
-	if (!rc)
+	if (!ring_known(sn, word, r)) {
+		rc = ring_find(sn, word, r);
+		if (rc)
+			return rc;
 		ring_keep(sn, fresh, r);
-	return rc;
+	}
+	sonode_opts(sn, word);
+	limits(sn, r);
+	return 0;
 }
 
 static int opt_int(int fd, int level, int opt)
@@ -413,6 +426,9 @@ void sonode_opts_read(struct sonode *sn, uint32_t word)
 	lowat = opt_int(fd, SOL_SOCKET, SO_RCVLOWAT);
 	st(&sn->nonblock, fl >= 0 && (fl & O_NONBLOCK));
 	st(&sn->lowat, lowat > 0 ? lowat : 1);
+	/* the kernel doubles what it is given, and of bulk almost all of that is payload */
+	st(&sn->sndbuf, opt_int(fd, SOL_SOCKET, SO_BUF_LOCK) & 1 ? opt_int(fd, SOL_SOCKET, SO_SNDBUF) : 0);
+	st(&sn->unsent_most, opt_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT));
 	st(&sn->nodelay, !!opt_int(fd, IPPROTO_TCP, TCP_NODELAY));
 	st(&sn->cork, !!opt_int(fd, IPPROTO_TCP, TCP_CORK));
 	st(&sn->rcvtimeo_ns, opt_timeo(fd, SO_RCVTIMEO));

@@ -41,7 +41,7 @@ struct sonode {
 	/* options that the ring path needs, valid while opts_word == word */
 	uint32_t opts_word, opts_seq;
 	uint8_t nonblock, nodelay, cork, pad;
-	uint32_t lowat;
+	uint32_t lowat, sndbuf, unsent_most;	/* 0: none */
 	int64_t rcvtimeo_ns, sndtimeo_ns;	/* 0: none */
 	/* queue pair that the connection rings, valid while qp_word == word */
 	uint32_t qp_word;

@@ -108,3 +108,11 @@ void tx_ack(struct sonode *sn, const struct ring *r)
 	if (qp)
 		qp_write(qp, r, &desc);
 }
+
+void tx_quickack(struct sonode *sn)
+{
+	struct ring r;
+
+	if (hw_ring(sn, &r) && ld(&r.ctl->ack_due))
+		tx_ack(sn, &r);
+}

@@ -18,4 +18,7 @@ void tx_kick(struct sonode *sn);		/* a wake-up: push what the window allows now 
 void tx_flush(struct sonode *sn);		/* uncorked, or TCP_NODELAY set */
 void tx_ack(struct sonode *sn, const struct ring *r);	/* acknowledge, advertise the window */
 
+/* TCP_QUICKACK: an acknowledgement that was put off goes now. */
+void tx_quickack(struct sonode *sn);
+
 #endif

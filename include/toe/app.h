@@ -42,7 +42,8 @@ struct toe_sonode {
 	__u8 why;		/* enum toe_why, on the kernel path */
 	__u8 stay;		/* library: nonzero: do not offload, others have the descriptor too */
 	__u8 sk_flags;		/* enum toe_sk_flag: what the parked socket hides */
-	__u32 reserved[6];
+	__u32 rx_most;		/* bytes of window that may be promised, SO_RCVBUF; 0: the ring's */
+	__u32 reserved[5];
 };
 _Static_assert(sizeof(struct toe_sonode) == 64, "toe_sonode");
 
@@ -61,7 +62,7 @@ struct toe_moved {
 #define TOE_TABLE_SIZE		(TOE_SONODES * sizeof(struct toe_sonode) + sizeof(struct toe_moved))
 
 #define TOE_APP_MAGIC		0x746f6564U
-#define TOE_APP_VERSION		2
+#define TOE_APP_VERSION		3
 
 enum toe_msg_type {
 	/* request: version. reply: app, known, fds: [0] sonode table memfd, [1] eventfd that
@@ -81,6 +82,11 @@ enum toe_msg_type {
 	 * descriptor: to the kernel path, and no other process's claim moves it while this
 	 * one lives. fd -1: nothing came of it. */
 	TOE_MSG_PIN = 7,
+	/* request: fd. An option of the parked socket was set of which the engines have a copy: it holds when the
+	 * reply comes. rc 0, also if it is on the kernel path. */
+	TOE_MSG_OPTION = 8,
+	/* request: fd. rc 0: struct toe_info of the connection, which is in hardware, was written anew. */
+	TOE_MSG_INFO = 9,
 };
 
 struct toe_msg {

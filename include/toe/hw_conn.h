@@ -189,7 +189,7 @@ struct hw_conn {
 	__u8 cc_alg;		/* enum toe_cc */
 	__u8 ecn;		/* enum toe_ecn */
 	__u8 rec;		/* enum toe_rec_hot */
-	__u8 pad;
+	__u8 wnd_limit;		/* SO_RCVBUF: what may be promised, in 256ths of the rx ring; 0: all of it */
 	__u32 challenge_ms;	/* no challenge ACK before, CLOCK_MONOTONIC; RFC 5961 section 7 */
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");

@@ -50,6 +50,41 @@ struct toe_ring_ctl {
 };
 _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
 
+/*
+ * TCP_INFO of a connection in hardware, as far as toe_ring_ctl does not tell: daemon -> library on request
+ * (TOE_MSG_INFO), in the slack of the first receive chunk. Fields as in struct tcp_info.
+ */
+#define TOE_INFO_OFF		(TOE_CHUNK_DATA + 1024)
+struct toe_info {
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u32 segs_out;		/* of this stay in hardware, as the next three */
+	__u32 segs_in;
+	__u32 data_segs_out;
+	__u32 total_retrans;
+	__u32 min_rtt;		/* us */
+	__u32 rcv_mss;
+	__u32 rcv_wnd;
+	__u32 sacked;		/* segments */
+	__u32 lost;
+	__u32 retrans;
+	__u32 ato;		/* us */
+	__u32 last_data_sent;	/* ms ago */
+	__u32 last_recv;
+	__u32 pmtu;
+	__u8 ca_state;		/* the kernel's TCP_CA_... */
+	__u8 retransmits;	/* timeouts without progress */
+	__u8 probes;
+	__u8 backoff;
+	__u8 options;		/* the kernel's TCPI_OPT_... */
+	__u8 snd_wscale;
+	__u8 rcv_wscale;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct toe_info) == 96, "toe_info");
+
 #define TOE_QP_WORDS		(TOE_MAX_CONNS / 64)	/* 1024 */
 #define TOE_QP_SUMMARY		(TOE_QP_WORDS / 64)	/* 16 */
 

@@ -215,6 +215,31 @@ static void counts(void)
 	end("counts");
 }
 
+/* TCP_INFO as the kernel fills it, of the same connection on either path. */
+static void info(void)
+{
+	struct tcp_info k = { 0 }, h = { 0 };
+	socklen_t len = sizeof(k);
+
+	begin();
+	flow_to_kernel(f);
+	flow_exchange(f, 5000);
+	WANT(!getsockopt(f->fd, TCP_OPT(TCP_INFO), &k, &len) && len == sizeof(k));
+	flow_to_hw(f);
+	flow_exchange(f, 30000);
+	WANT(!getsockopt(f->fd, TCP_OPT(TCP_INFO), &h, &len) && len == sizeof(h));
+	WANT(h.tcpi_state == k.tcpi_state && h.tcpi_ca_state == 0 && h.tcpi_retransmits == 0 && h.tcpi_probes == 0);
+	WANT(((h.tcpi_options ^ k.tcpi_options) & 15) == 0 && (h.tcpi_options & TCPI_OPT_TIMESTAMPS));
+	WANT(h.tcpi_snd_wscale == k.tcpi_snd_wscale && h.tcpi_rcv_wscale == k.tcpi_rcv_wscale);
+	WANT(h.tcpi_snd_mss == k.tcpi_snd_mss && h.tcpi_pmtu == k.tcpi_pmtu && h.tcpi_rcv_mss >= 500);
+	WANT(h.tcpi_ato > 0 && h.tcpi_last_data_recv < 60000 && h.tcpi_last_ack_recv < 60000 && h.tcpi_last_data_sent < 60000);
+	WANT(h.tcpi_sacked == 0 && h.tcpi_lost == 0 && h.tcpi_retrans == 0 && h.tcpi_rcv_ssthresh > 1000);
+	WANT(h.tcpi_min_rtt > 0 && h.tcpi_min_rtt < 60000000 && h.tcpi_pacing_rate > 0 && h.tcpi_snd_wnd > 0);
+	WANT(h.tcpi_bytes_received == f->rx && h.tcpi_bytes_acked == f->tx && h.tcpi_bytes_sent >= f->tx);
+	WANT(h.tcpi_segs_in >= 10 && h.tcpi_data_segs_out >= 20 && h.tcpi_segs_out >= h.tcpi_data_segs_out);
+	end("info");
+}
+
 static void names(void)
 {
 	struct sockaddr_in6 a[2], b[2];
@@ -507,7 +532,7 @@ static const struct flow_case cases[] = {
 	{ "vectors", vectors },
 	{ "mmsg", mmsg },
 	{ "fortified", fortified },
-	{ "counts", counts },
+	{ "counts", counts }, { "info", info },
 	{ "names", names },
 	{ "options", options },
 	{ "timeouts", timeouts },

@@ -16,6 +16,24 @@ static void on_alarm(int sig)
 	(void)sig;
 }
 
+/* An acknowledgement that is owed goes with TCP_QUICKACK; one that is not does not. */
+static void quick_ack(struct peer *p)
+{
+	struct ring *r = &fake_find(p->fd)->r;
+	unsigned long acks = ld_acq(&fake.acks);
+	int one = 1;
+
+	assert_int_equal(setsockopt(p->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)), 0);
+	usleep(20000);
+	assert_int_equal(ld_acq(&fake.acks), acks);
+	st(&r->ctl->ack_due, 1);
+	assert_int_equal(setsockopt(p->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)), 0);
+	for (int i = 0; i < 200 && ld_acq(&fake.acks) == acks; i++)
+		usleep(10000);
+	assert_int_equal(ld_acq(&fake.acks), acks + 1);
+	st(&r->ctl->ack_due, 0);
+}
+
 static void test_calls(void **state)
 {
 	struct timeval tv = { 0, 30000 };
@@ -37,6 +55,7 @@ static void test_calls(void **state)
 	assert_int_equal(errno, EAGAIN);
 	assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
 	assert_int_equal(ti.tcpi_rtt, 1234);
+	quick_ack(&p);
 	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	assert_int_equal(recv(p.fd, buf, 5, 0), -1);
 	assert_int_equal(errno, EAGAIN);

@@ -24,7 +24,7 @@ static struct ring make(uint32_t rcv, uint32_t snd)
 {
 	struct ring r = { .rx = mem, .tx = mem + CHUNKS * TOE_CHUNK_SIZE, .rx_mask = CHUNKS - 1,
 			  .tx_mask = CHUNKS - 1, .rx_size = CHUNKS * TOE_CHUNK_DATA,
-			  .tx_size = CHUNKS * TOE_CHUNK_DATA };
+			  .tx_size = CHUNKS * TOE_CHUNK_DATA, .tx_most = CHUNKS * TOE_CHUNK_DATA };
 
 	memset(mem, 0, sizeof(mem));
 	r.ctl = (struct toe_ring_ctl *)(mem + TOE_CHUNK_DATA);
@@ -97,6 +97,32 @@ static void test_put(void **state)
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), -ESTALE);
 	r.ctl->rx_read |= TOE_FROZEN;
 	assert_int_equal(ring_take(&r, &iov, 1, 0, 1, false, false), -ESTALE);
+}
+
+/* SO_SNDBUF holds all that is kept, TCP_NOTSENT_LOWAT what has not left. */
+static void test_limits(void **state)
+{
+	static uint8_t big[3 * TOE_CHUNK_DATA];
+	struct iovec iov = { big, sizeof(big) };
+	struct ring r = make(0, 0xffffff00);
+
+	(void)state;
+	r.tx_most = 5000;
+	assert_int_equal(ring_put(&r, &iov, 1, 0, sizeof(big)), 5000);
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), 0);
+	r.tx_most = 3000;	/* smaller than what is there */
+	assert_int_equal(ring_space(&r, (uint32_t)r.ctl->tx_filled), 0);
+	r.tx_most = r.tx_size;
+	r.ctl->snd_nxt = 0xffffff00 + 4000;
+	r.unsent_most = 1000;
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), 0);
+	r.ctl->snd_nxt++;
+	assert_true(ring_unsent_low(&r, (uint32_t)r.ctl->tx_filled, false));
+	assert_false(ring_unsent_low(&r, (uint32_t)r.ctl->tx_filled, true));	/* sleepers: at half of it */
+	assert_int_equal(ring_put(&r, &iov, 1, 0, sizeof(big)), 1000 + 16384);
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), 0);
+	r.ctl->snd_nxt = (uint32_t)r.ctl->tx_filled - 499;
+	assert_true(ring_unsent_low(&r, (uint32_t)r.ctl->tx_filled, true));
 }
 
 static struct ring shared;
@@ -252,7 +278,7 @@ static void test_wake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take), cmocka_unit_test(test_put),
+		cmocka_unit_test(test_take), cmocka_unit_test(test_put), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_csum),
 		cmocka_unit_test(test_wake),
 	};

@@ -37,9 +37,12 @@ static void window(void **state)
 	for (int run = 0; run < 200; run++) {
 		uint32_t size = 65536U << rnd_below(&rnd, 7), start = (uint32_t)rnd_next(&rnd);
 		struct min_tcp m = { .rcv_nxt = start, .rcv_adv = start + size / 2, .rcv_mss = 1448 };
-		uint32_t read = start, shown = m.rcv_adv;
+		uint32_t read = start, shown = m.rcv_adv, most;
+		uint8_t limit = rnd_below(&rnd, 2) ? 0 : (uint8_t)rnd_below(&rnd, 256);
 
 		m.rcv_wscale = (uint8_t)rnd_below(&rnd, 12);
+		most = wnd_most(1U << m.rcv_wscale, size, limit);
+		assert_true(!limit || most <= size / 256 * limit || most == 2U << m.rcv_wscale);
 		for (int step = 0; step < 500; step++) {
 			uint32_t wire, old = m.rcv_adv;
 
@@ -47,16 +50,70 @@ static void window(void **state)
 				m.rcv_nxt += rnd_below(&rnd, m.rcv_adv - m.rcv_nxt + 1) % 3000;
 			if (rnd_below(&rnd, 2))
 				read += rnd_below(&rnd, m.rcv_nxt - read + 1);
-			wire = wnd_select(&m, read, size);
+			wire = wnd_select(&m, read, size, limit);
 			shown = m.rcv_nxt + (wire << m.rcv_wscale);
 			assert_true(seq_geq(m.rcv_adv, old));
 			assert_true(seq_leq(shown, read + size));
 			assert_true(seq_leq(shown, m.rcv_adv));
 			assert_true(wire <= 0xffff);
+			/* no promise is larger than SO_RCVBUF allows, but for what was promised before and the rounding */
+			assert_true(!seq_after(m.rcv_adv, seq_max(old, read + most) + (1U << m.rcv_wscale)));
 		}
 		read = m.rcv_nxt;
-		wnd_select(&m, read, size);
-		assert_true(m.rcv_adv - m.rcv_nxt >= size / 4 || m.rcv_adv - m.rcv_nxt >= 60000U << m.rcv_wscale);
+		wnd_select(&m, read, size, limit);
+		most = m.rcv_adv - m.rcv_nxt;
+		assert_true(limit || most >= size / 4 || most >= 60000U << m.rcv_wscale);
+		assert_true(most >= 1U << m.rcv_wscale);
+	}
+}
+
+/* A reader that stands still while full segments come, two an acknowledgement, until the window is closed: what is
+ * shown never goes back, by not even one byte. Whatever the phase of the sequence numbers. */
+static void standing_reader(void **state)
+{
+	uint64_t rnd = 3;
+
+	(void)state;
+	for (int run = 0; run < 2000; run++) {
+		uint32_t size = 65536U << rnd_below(&rnd, 8), start = (uint32_t)rnd_next(&rnd), acks = 0;
+		struct min_tcp m = { .rcv_nxt = start, .rcv_adv = start, .rcv_mss = 1448,
+				     .rcv_wscale = (uint8_t)rnd_below(&rnd, 11) };
+		uint32_t wire = wnd_select(&m, start, size, 0), shown = start + (wire << m.rcv_wscale);
+
+		if (wire == 0xffff)	/* the field ends before the ring */
+			continue;
+		while (shown != m.rcv_nxt) {
+			m.rcv_nxt += shown - m.rcv_nxt < 2896 ? shown - m.rcv_nxt : 2896;
+			wire = wnd_select(&m, start, size, 0);
+			assert_false(seq_before(m.rcv_nxt + (wire << m.rcv_wscale), shown));
+			shown = m.rcv_nxt + (wire << m.rcv_wscale);
+			assert_true(seq_leq(shown, start + size));
+			assert_true(acks++ < size / 1000);
+		}
+		assert_true(acks > 10);
+	}
+}
+
+/* RFC 9293 3.8.6.2.2: a reader of single bytes opens the window by whole segments (or half of what may be promised). */
+static void silly_receiver(void **state)
+{
+	static const struct { uint32_t mss; uint8_t limit; } with[] = { { 1448, 0 }, { 9000, 0 }, { 1448, 8 }, { 60000, 0 } };
+	uint32_t size = 65536;
+
+	(void)state;
+	for (size_t i = 0; i < NR(with); i++) {
+		struct min_tcp m = { .rcv_nxt = 100, .rcv_adv = 100, .rcv_mss = (uint16_t)with[i].mss, .rcv_wscale = 0 };
+		uint32_t most = wnd_most(1, size, with[i].limit), read = 100, opened = 0;
+		uint32_t least = with[i].mss < most / 2 ? with[i].mss : most / 2;
+
+		m.rcv_nxt += wnd_select(&m, read, size, with[i].limit);
+		assert_int_equal(wnd_select(&m, read, size, with[i].limit), 0);
+		for (; read != m.rcv_nxt; opened = m.rcv_adv - m.rcv_nxt) {
+			uint32_t wire = wnd_select(&m, ++read, size, with[i].limit);
+
+			assert_true(wire == opened || wire - opened >= least);
+		}
+		assert_true(opened > most - least);
 	}
 }
 
@@ -96,7 +153,8 @@ static void rtt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order), cmocka_unit_test(window), cmocka_unit_test(rtt),
+		cmocka_unit_test(order), cmocka_unit_test(window), cmocka_unit_test(standing_reader), cmocka_unit_test(silly_receiver),
+		cmocka_unit_test(rtt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
