@@ -79,7 +79,7 @@ static __always_inline void cmd_start(struct hw_conn *c)
 		return;
 	__builtin_memset(clk, 0, sizeof(*clk));
 	clk->last_rx_ms = c->last_tx_ms;
-	publish_snd(c, ctl, clk);
+	publish_first(c, ctl, clk);
 	publish_path(c, ctl);
 	publish_rcv(c, ctl);
 }
@@ -275,7 +275,7 @@ static __always_inline int cmd_rings(struct hw_conn *c, const struct toe_cmd *cm
 		return -EINVAL;
 	PUT(ctl->ack_due, 0);
 	PUT(ctl->rtx_segs, clk->rtx_segs);
-	publish_snd(c, ctl, clk);
+	publish_first(c, ctl, clk);
 	publish_path(c, ctl);
 	publish_rcv(c, ctl);
 	return 0;

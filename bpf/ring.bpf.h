@@ -118,19 +118,41 @@ static __always_inline void publish_nxt(const struct hw_conn *c, struct toe_ring
 	clk->snd_nxt = c->min.snd_nxt;
 }
 
-/* No queue stands between an engine and the device: the library is shown at most
- * TOE_MAX_BURST segments beyond what has left, again with every acknowledgement. */
+/*
+ * No queue stands between an engine and the device, so the library is not shown all of a window that opens at once:
+ * TOE_MAX_BURST segments beyond what has left, or twice what was acknowledged since it was shown something.
+ * Acknowledgements come in clumps, and the library looks once a clump: what each of them allows adds up, else clumps
+ * that meet would take their windows with them. (Of the words read here the library only misleads itself.)
+ */
+static __always_inline __u32 shown_edge(const struct hw_conn *c, const struct toe_ring_ctl *ctl, __u32 edge)
+{
+	__u32 burst = TOE_MAX_BURST * c->min.snd_mss, most = c->min.snd_nxt + burst;
+	__u32 more = ctl->snd_edge + 2 * (c->min.snd_una - ctl->snd_una);
+
+	if (seq_after(more, most))
+		most = seq_min(more, most + 2 * burst);
+	return seq_min(edge, most);
+}
+
 static __always_inline void publish_snd(const struct hw_conn *c, struct toe_ring_ctl *ctl,
 					struct hw_clock *clk)
 {
 	__u32 edge = cc_snd_edge(c);
 
+	PUT(ctl->snd_edge, shown_edge(c, ctl, edge));
 	PUT(ctl->snd_una, c->min.snd_una);
-	PUT(ctl->snd_edge, seq_min(edge, c->min.snd_nxt + TOE_MAX_BURST * c->min.snd_mss));
 	PUT(ctl->snd_nxt, c->min.snd_nxt);
 	clk->snd_una = c->min.snd_una;
 	clk->snd_nxt = c->min.snd_nxt;
 	clk->snd_edge = edge;
+}
+
+/* A control block that nothing was published in yet: what it holds says nothing of portions shown before. */
+static __always_inline void publish_first(const struct hw_conn *c, struct toe_ring_ctl *ctl, struct hw_clock *clk)
+{
+	PUT(ctl->snd_una, c->min.snd_una);
+	PUT(ctl->snd_edge, c->min.snd_una);
+	publish_snd(c, ctl, clk);
 }
 
 static __always_inline void publish_path(const struct hw_conn *c, struct toe_ring_ctl *ctl)

@@ -33,7 +33,7 @@
 #define KEEP_SCAN_NS	(250 * MS)
 #define KEEP_LOOK	4U
 #define GROW_NS		(25 * MS)
-#define GROW_ORDER	5		/* rings grow to 2 MiB */
+#define GROW_ORDER	TOE_MAX_ORDER	/* rings grow to 8 MiB */
 #define MAX_PROBES	15		/* window probes without any answer, and timeouts: as Linux's tcp_retries2 */
 #define MAX_BACKOFF	15
 

@@ -292,6 +292,33 @@ static void bad_sack(void **state)
 	}
 }
 
+#define BURST (TOE_MAX_BURST * MSS)
+
+/* A clump of acknowledgements opens twice what it acknowledged, one portion at least, three at most. */
+static void portions(void **state)
+{
+	struct hw_conn c = test_conn();
+	__u32 nxt = SND0 + 300 * MSS;
+
+	(void)state;
+	c.min.snd_nxt = nxt;
+	c.min.snd_wscale = 14;
+	c.min.snd_wnd = 60000U << 14;
+	c.min.cwnd = 2000 * MSS;
+	make_hw(c);
+	assert_int_equal(env_ctl()->snd_edge, nxt + BURST);
+	for (__u32 n = 1; n <= 120; n++) {
+		__u32 more = 2 * 2 * MSS * n, want = BURST + more;
+
+		rx_ack(SND0 + 2 * MSS * n);
+		assert_int_equal(env_ctl()->snd_edge, nxt + (want < 3 * BURST ? want : 3 * BURST));
+	}
+	c.min.cwnd = 310 * MSS;		/* and never more than cwnd allows */
+	make_hw(c);
+	rx_ack(SND0 + 2 * MSS);
+	assert_true(env_ctl()->snd_edge - (SND0 + 2 * MSS) <= conn()->min.cwnd);
+}
+
 static void without_ack_flag(void **state)
 {
 	struct seg s = plain(RCV0, 64);
@@ -307,7 +334,7 @@ static void without_ack_flag(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		CASE(advance), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
+		CASE(advance), CASE(portions), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
 		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(what_is_no_duplicate), CASE(no_flight_no_duplicate),
 		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
