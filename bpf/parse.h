@@ -142,6 +142,34 @@ static __always_inline int parse_tcp(void *data, void *end, __u32 off, struct to
 	return 0;
 }
 
+struct tag {			/* 802.1Q */
+	__be16 tci;
+	__be16 proto;
+};
+
+#define TAG_VID		0x0fff
+#define MAX_TAGS	2
+
+/*
+ * Bytes of priority tags (802.1Q: VID 0), which say nothing of whose frame it is: Linux skips them, too. A frame with a
+ * VLAN in it is of another link than the one that the engine is attached to: no IP, and so the kernel's.
+ */
+static __always_inline __u32 skip_tags(void *data, void *end, __be16 *proto)
+{
+	struct tag *t = data + sizeof(struct ethhdr);
+	__u32 len = 0;
+
+	for (int i = 0; i < MAX_TAGS; i++, t++) {
+		if (*proto != bpf_htons(ETH_P_8021Q) && *proto != bpf_htons(ETH_P_8021AD))
+			break;
+		if ((void *)(t + 1) > end || (t->tci & bpf_htons(TAG_VID)))
+			break;
+		*proto = t->proto;
+		len += sizeof(*t);
+	}
+	return len;
+}
+
 /*
  * 0, or -1: not a whole TCP segment, the kernel's business. f and s come zeroed;
  * f->net is the caller's. A global function: the verifier goes its many ways
@@ -151,20 +179,24 @@ __noinline int parse(struct xdp_md *ctx, struct toe_flow *f, struct seg *s)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
-	__u32 off = 0;
+	__u32 off = 0, tags = 0;
+	__be16 proto;
 
 	if (!f || !s)
 		return -1;
 	s->frame_len = end - data;
 	if ((void *)(eth + 1) > end)
 		return -1;
-	if (eth->h_proto == bpf_htons(ETH_P_IP))
-		off = parse_ipv4(data, end, f, s);
-	else if (eth->h_proto == bpf_htons(ETH_P_IPV6))
-		off = parse_ipv6(data, end, f, s);
+	proto = eth->h_proto;
+	if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6))
+		tags = skip_tags(data, end, &proto);
+	if (proto == bpf_htons(ETH_P_IP))
+		off = parse_ipv4(data + tags, end, f, s);
+	else if (proto == bpf_htons(ETH_P_IPV6))
+		off = parse_ipv6(data + tags, end, f, s);
 	if (!off)
 		return -1;
-	return parse_tcp(data, end, off, f, s);
+	return parse_tcp(data, end, off + tags, f, s);
 }
 
 #define OPT_EOL		0

@@ -97,14 +97,24 @@ size_t frame_from_peer(const struct hw_conn *e, uint32_t tsecr, uint32_t seq, co
 	return (size_t)(p - frame) + tcp_len;
 }
 
-/* Where TCP begins and how long it is, from an Ethernet frame without tags or extension headers, and
- * the sum of its pseudo header. */
+/* Of the Ethernet header and its tags: the engines hold frames with priority tags only. */
+static size_t eth_len(const uint8_t *frame, size_t len)
+{
+	size_t n = 14;
+
+	while (n + 4 <= len && ((frame[n - 2] == 0x81 && !frame[n - 1]) || (frame[n - 2] == 0x88 && frame[n - 1] == 0xa8)))
+		n += 4;
+	return n;
+}
+
+/* Where TCP begins and how long it is, from an Ethernet frame without extension headers, and the sum of its
+ * pseudo header. */
 static bool find_tcp(const uint8_t *frame, size_t len, size_t *off, size_t *tcp_len, uint32_t *pseudo)
 {
-	const uint8_t *ip = frame + 14;
-	size_t hdr, total;
+	size_t hdr, total, eth = eth_len(frame, len);
+	const uint8_t *ip = frame + eth;
 
-	if (len < 14 + 20 + 20)
+	if (len < eth + 20 + 20)
 		return false;
 	if (ip[0] >> 4 == 4) {
 		hdr = (ip[0] & 15) * 4U;
@@ -113,13 +123,13 @@ static bool find_tcp(const uint8_t *frame, size_t len, size_t *off, size_t *tcp_
 	} else {
 		hdr = 40;
 		total = 40 + ((size_t)ip[4] << 8 | ip[5]);
-		if (len < 14 + 40 + 20)
+		if (len < eth + 40 + 20)
 			return false;
 		*pseudo = frame_sum(0, ip + 8, 32);
 	}
-	if (hdr < 20 || total < hdr + 20 || 14 + total > len || ip[ip[0] >> 4 == 4 ? 9 : 6] != IPPROTO_TCP)
+	if (hdr < 20 || total < hdr + 20 || eth + total > len || ip[ip[0] >> 4 == 4 ? 9 : 6] != IPPROTO_TCP)
 		return false;
-	*off = 14 + hdr;
+	*off = eth + hdr;
 	*tcp_len = total - hdr;
 	*pseudo += htons((uint16_t)*tcp_len) + htons(IPPROTO_TCP);
 	return true;

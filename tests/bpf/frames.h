@@ -29,6 +29,8 @@ struct seg {			/* in host byte order */
 	__u8 ecn;
 	const __u8 *raw_opts;	/* instead of the usual */
 	unsigned int raw_len;
+	__u16 tag[2];		/* 802.1Q TCIs, the outer one first */
+	__u8 nr_tags;
 };
 
 struct frame {
@@ -150,6 +152,17 @@ static inline unsigned int put_ip(__u8 *ip, const struct seg *s, unsigned int l4
 	return ihl;
 }
 
+/* Behind the addresses; of two the outer one is 802.1ad's. */
+static inline void put_tags(struct frame *fr, const struct seg *s)
+{
+	for (int i = s->nr_tags - 1; i >= 0; i--) {
+		memmove(fr->data + 16, fr->data + 12, fr->len - 12);
+		put16(fr->data + 12, i || s->nr_tags == 1 ? 0x8100 : 0x88a8);
+		put16(fr->data + 14, s->tag[i]);
+		fr->len += 4;
+	}
+}
+
 /* A segment from the peer. */
 static inline struct frame *build(const struct seg *s)
 {
@@ -178,6 +191,7 @@ static inline struct frame *build(const struct seg *s)
 	if (s->bad_csum)
 		tcp[19 + opt_len + s->len] ^= 0x40;
 	fr.len = 14 + ip_len + l4_len;
+	put_tags(&fr, s);
 	return &fr;
 }
 

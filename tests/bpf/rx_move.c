@@ -340,6 +340,64 @@ static void locked_too_long(void **state)
 	assert_int_equal(hold(TOE_HW), -EBUSY);
 }
 
+static const struct { __u16 tag[2]; __u8 nr; bool ours; } tags[] = {
+	{ { 0 }, 1, true }, { { 0xe000 }, 1, true }, { { 0x1000, 0xa000 }, 2, true },
+	{ { 5 }, 1, false }, { { 0xe005 }, 1, false }, { { 0, 5 }, 2, false }, { { 5, 0 }, 2, false },
+	{ { 0xfff }, 1, false },
+};
+
+/* 802.1Q: a tag with VID 0 carries a priority only, the frame is as one without. Every other one is another link's. */
+static void vlan_tags(void **state)
+{
+	__u32 seq = RCV0;
+
+	(void)state;
+	make_hw(test_conn());
+	for (size_t i = 0; i < NR(tags); i++) {
+		struct seg s = plain(seq, MSS);
+
+		s.nr_tags = tags[i].nr;
+		memcpy(s.tag, tags[i].tag, sizeof(s.tag));
+		env_mark();
+		for (int k = 0; k < 2; k++, s.seq += MSS) {
+			int act = rx(&s);
+
+			assert_int_equal(act == XDP_PASS, !tags[i].ours);
+			assert_int_equal(COUNTED(RX_SEGS), tags[i].ours ? k + 1 : 0);
+		}
+		seq += tags[i].ours ? 2 * MSS : 0;
+		assert_int_equal(conn()->min.rcv_nxt, seq);
+		if (tags[i].ours) {	/* the second segment's frame became the acknowledgement, which has no tag */
+			assert_int_equal(dissect(&out).ack, seq);
+			assert_int_equal(COUNTED(RX_ACKS_OUT), 1);
+		}
+	}
+	check_ring(RCV0, seq);
+}
+
+/* Held with its tag, and replayed into either path. */
+static void vlan_tags_held(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 300);
+
+	(void)state;
+	make_shadow(&c);
+	assert_int_equal(hold(TOE_HW), 0);
+	s.nr_tags = 1;
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(env_drain(), 1);
+	assert_int_equal(env.last.frame[12], 0x81);
+	assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
+	assert_int_equal(replay(env.last.frame, env.last.len), XDP_DROP);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 300);
+	check_ring(RCV0, RCV0 + 300);
+	s.nr_tags = 2;			/* a VLAN: not even held */
+	s.tag[1] = 7;
+	assert_int_equal(rx(&s), XDP_PASS);
+	assert_int_equal(env_drain(), 0);
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -354,7 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw), CASE(late_dsack), CASE(partial_checksum),
-		CASE(strange_segments), CASE(challenges),
+		CASE(strange_segments), CASE(challenges), CASE(vlan_tags), CASE(vlan_tags_held),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
 	int failed;
