@@ -41,10 +41,10 @@ static int wait_users(struct toe_sonode *s)
 	return 0;
 }
 
-/* What a ring must hold for a window of so many bytes: the edge is rounded up to a unit of the scale. */
+/* What a ring must hold for a window of so many bytes: the edge is rounded up to a unit of the scale, more than once. */
 static uint32_t rx_bytes(const struct move *m, uint32_t window)
 {
-	return window + (1U << m->cmd.conn.min.rcv_wscale);
+	return window + (2U << m->cmd.conn.min.rcv_wscale);
 }
 
 /* window: what the peer may send until told otherwise and what of it waits unread. The ring holds all of it: a
