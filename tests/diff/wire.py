@@ -9,12 +9,15 @@ import subprocess
 import threading
 import time
 
-from scapy.all import IP, TCP, Ether, Raw
+from scapy.all import IP, TCP, Ether, IPv6, Raw
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 2, 0x1000
-MSS = 1448                  # with timestamps
+V6 = "DIFF_V6" in os.environ
+MSS = 1428 if V6 else 1448  # with timestamps
 WSCALE = 7
-PEER_MAC, PEER, HOST = "02:00:00:00:99:01", "10.99.0.1", "10.99.0.2"
+PEER_MAC = "02:00:00:00:99:01"
+PEER, HOST = ("fd99::1", "fd99::2") if V6 else ("10.99.0.1", "10.99.0.2")
+ETHERTYPE, PROTO_AT, PORTS_AT = (b"\x86\xdd", 20, 54) if V6 else (b"\x08\x00", 23, 34)
 
 
 def pattern(pos, n):
@@ -36,9 +39,9 @@ class Wire:
             except BlockingIOError:
                 time.sleep(0.0005)
                 continue
-            if len(frame) < 54 or frame[12:14] != b"\x08\x00" or frame[23] != 6:
+            if len(frame) < PORTS_AT + 20 or frame[12:14] != ETHERTYPE or frame[PROTO_AT] != 6:
                 continue
-            sport, dport = struct.unpack("!HH", frame[34:38])
+            sport, dport = struct.unpack("!HH", frame[PORTS_AT:PORTS_AT + 4])
             conn = self.conns.get(sport)
             if conn and dport == conn.sport:        # not one of an earlier run
                 conn.inbox.put(frame)
@@ -106,7 +109,11 @@ class Conn:
             tcp.urgptr = ip.pop("urgptr")
         if "chksum" in ip:
             tcp.chksum = ip.pop("chksum")
-        self.wire.send(IP(src=PEER, dst=HOST, ttl=64, flags="DF", **ip) / tcp / Raw(payload or pattern(seq - 1, data)))
+        if V6:
+            ip = IPv6(src=PEER, dst=HOST, hlim=64, tc=ip.pop("tos", 0), **ip)
+        else:
+            ip = IP(src=PEER, dst=HOST, ttl=64, flags="DF", **ip)
+        self.wire.send(ip / tcp / Raw(payload or pattern(seq - 1, data)))
 
     def data(self, n, **kw):
         """The next n bytes of the stream, in order."""
@@ -115,7 +122,7 @@ class Conn:
 
     def open(self):
         self.iss = 0
-        options = [("MSS", 1460)] + ([("SAckOK", b"")] if self.sack else []) + \
+        options = [("MSS", MSS + 12)] + ([("SAckOK", b"")] if self.sack else []) + \
                   ([("Timestamp", (self.tsval, 0))] if self.ts else []) + [("NOP", None), ("WScale", WSCALE)]
         self.app("listen", self.port)
         self.segment(seq=0, flags="S", ack=0, options=options)
@@ -133,12 +140,15 @@ class Conn:
         t, options = packet[TCP], dict(packet[TCP].options)
         if "Timestamp" in options:
             self.tsecr = options["Timestamp"][0]
-        length = packet[IP].len - packet[IP].ihl * 4 - t.dataofs * 4
+        if V6:
+            length, ecn = packet[IPv6].plen - t.dataofs * 4, packet[IPv6].tc & 3
+        else:
+            length, ecn = packet[IP].len - packet[IP].ihl * 4 - t.dataofs * 4, packet[IP].tos & 3
         seq, ack = (t.seq - self.iss) % 2**32, (t.ack - self.isn) % 2**32
         sack = [(x - self.isn) % 2**32 for x in options.get("SAck", ())]
         f = {"seq": seq, "ack": ack, "len": length, "flags": str(t.flags), "window": t.window << self.shift,
              "sack": [sack[i:i + 2] for i in range(0, len(sack), 2)], "ts": "Timestamp" in options,
-             "ecr": options.get("Timestamp", (0, 0))[1] - 1000, "ecn": packet[IP].tos & 3}
+             "ecr": options.get("Timestamp", (0, 0))[1] - 1000, "ecn": ecn}
         if "R" not in f["flags"]:
             f["shrunk"] = max(0, self.edge - (ack + f["window"]))
             self.edge = max(self.edge, ack + f["window"])

@@ -3,7 +3,7 @@
 # The same scripted peer against kernel sockets and against offloaded ones: acknowledgements, SACK blocks, data,
 # flags, timestamps and windows are the same, but for the differences of tests/diff/intended.txt.
 #
-#   scripted peer 10.99.0.1 (tests/diff/run) ---- TAP ---- eth0 [nothing, then toed] -- srv tests/diff/puppet
+#   scripted peer 10.99.0.1, fd99::1 (tests/diff/run) ---- TAP ---- eth0 [nothing, then toed] -- srv tests/diff/puppet
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -14,13 +14,25 @@ in_ns srv ip tuntap add eth0 mode tap
 in_ns srv ip link set eth0 address 02:00:00:00:99:02
 addresses srv "$SRV4" "$SRV6"
 in_ns srv ip neigh add "$CLI4" lladdr 02:00:00:00:99:01 dev eth0 nud permanent
+in_ns srv ip neigh add "$CLI6" lladdr 02:00:00:00:99:01 dev eth0 nud permanent
 mac=02:00:00:00:99:02
 
-in_ns srv timeout 60 "$DIFF/run" eth0 "$mac" 40000 "$LOGS/kernel.json" --kernel -- "$DIFF/puppet" || fail "kernel run"
+peer() {	# PORT OUTPUT ARGUMENTS OF run
+	in_ns srv timeout 60 "$DIFF/run" eth0 "$mac" "$1" "$LOGS/$2.json" "${@:3}"
+}
+
+peer 40000 kernel4 --kernel -- "$DIFF/puppet" || fail "kernel run"
+DIFF_V6=1 peer 40000 kernel6 --kernel -- "$DIFF/puppet" || fail "kernel run, IPv6"
 toed_start srv
-in_ns srv timeout 60 "$DIFF/run" eth0 "$mac" 41000 "$LOGS/hardware.json" --offload "$B/toectl" --rundir "$RUNDIR" -- \
-	"$B/toectl" --rundir "$RUNDIR" run --require -- "$DIFF/puppet" || fail "hardware run"
+offload=(--offload "$B/toectl" --rundir "$RUNDIR" -- "$B/toectl" --rundir "$RUNDIR" run --require -- "$DIFF/puppet")
+peer 41000 hardware4 "${offload[@]}" || fail "hardware run"
 [ "$(counter RX_SEGS)" -ge 50 ] || fail "the RX engine took $(counter RX_SEGS) segments"
 [ "$(counter TX_SEGS)" -ge 20 ] || fail "the TX engine sent $(counter TX_SEGS) segments"
+rx=$(counter RX_SEGS) tx=$(counter TX_SEGS)
+DIFF_V6=1 peer 41000 hardware6 "${offload[@]}" || fail "hardware run, IPv6"
+[ $(($(counter RX_SEGS) - rx)) -ge 50 ] || fail "the RX engine took $(($(counter RX_SEGS) - rx)) segments of IPv6"
+[ $(($(counter TX_SEGS) - tx)) -ge 20 ] || fail "the TX engine sent $(($(counter TX_SEGS) - tx)) segments of IPv6"
 [ -z "${KEEP:-}" ] || cp "$LOGS"/*.json "$KEEP/"
-"$DIFF/compare" "$LOGS/kernel.json" "$LOGS/hardware.json" "$DIFF/intended.txt" || fail "differences"
+for v in 4 6; do
+	"$DIFF/compare" "$LOGS/kernel$v.json" "$LOGS/hardware$v.json" "$DIFF/intended.txt" || fail "differences, IPv$v"
+done
