@@ -157,7 +157,7 @@ topo_lossy() {
 	eventually 5 logged link ready || fail "the link did not start"
 	addresses cli "$CLI4" "$CLI6"
 	addresses srv "$SRV4" "$SRV6"
-	for ns in cli srv; do in_ns $ns ip link set eth0 txqueuelen 16384; done
+	for ns in cli srv; do in_ns $ns ip link set eth0 txqueuelen 65536; done
 	eventually 20 resolved || fail "no traffic between the namespaces"
 }
 
