@@ -5,9 +5,8 @@
 
 #include "conn.h"
 
-/* How long a rebuilt socket takes to end the connection: its first timeout, of a path whose round trip time
- * is not known (RFC 6298 5.7). */
-#define EXPIRE_MS 3000
+/* How long a rebuilt socket takes at least to end the connection: its first timeout, Linux's TCP_RTO_MIN. */
+#define EXPIRE_MS 200
 
 /* Upload it; the kernel is to end it, with the error that it has for that. */
 void expire_conn(struct conn *c);
