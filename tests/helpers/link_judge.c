@@ -161,6 +161,16 @@ static uint32_t fill_holes(struct side *s, uint32_t start, uint32_t end)
 	return filled;
 }
 
+/* True: a bare acknowledgement that stands behind what has not come yet. It overtook that, from another CPU; its receiver
+ * takes what it acknowledges and offers, but not its timestamp (RFC 7323 section 4.3). */
+static bool judge_ahead(const struct side *s, const struct tcp *t, struct judge_counts *n)
+{
+	if (!s->known || t->len || (t->flags & (SYN | FIN)) || seq_diff(t->seq, s->end) <= 0)
+		return false;
+	n->ahead++;
+	return true;
+}
+
 static void judge_seq(struct side *s, const struct tcp *t, struct judge_counts *n)
 {
 	uint32_t end = t->seq + (uint32_t)t->len + !!(t->flags & SYN) + !!(t->flags & FIN), filled;
@@ -244,7 +254,9 @@ void judge_frame(const unsigned char *data, size_t len, int from)
 		n->beyond += (uint32_t)seq_diff(end, peer->edge) < t.len ? (uint32_t)seq_diff(end, peer->edge) : t.len;
 	if ((t.flags & ACK) && peer->known && seq_diff(t.ack, peer->end) > 0)
 		n->bad_ack++;
-	judge_seq(me, &t, n);
 	judge_window(me, &t, n);
+	if (judge_ahead(me, &t, n))
+		return;
+	judge_seq(me, &t, n);
 	judge_time(me, &t, n);
 }

@@ -9,13 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of what one end sent. All but the first three stay 0 between two right TCPs on a link that loses nothing,
+/* Of what one end sent. All but the first three and `ahead` stay 0 between two right TCPs on a link that loses nothing,
  * `again` as far as no timer is early. X(field, meaning) */
 #define JUDGE_COUNTS(X) \
 	X(segs,		"TCP segments") \
 	X(bytes,	"payload bytes, first transmissions") \
 	X(zero_wnd,	"segments that close the window") \
 	X(skipped,	"bytes jumped over: later ones came first") \
+	X(ahead,	"bare acknowledgements from beyond that point, which overtook what they stand behind") \
 	X(late,		"bytes of those that came then") \
 	X(missing,	"bytes of those that never came") \
 	X(again,	"bytes that had come before") \

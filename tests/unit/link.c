@@ -98,6 +98,21 @@ static void holes(void **state)
 	assert_int_equal(judged[0].bytes, 100 + 100);
 }
 
+/* An acknowledgement that overtook data says nothing of holes or times, but what it acknowledges counts. */
+static void ahead(void **state)
+{
+	(void)state;
+	PLAY(SHAKE, { .seq = 1, .len = 100, .ack = 1, .tsval = 5 }, { .seq = 301, .ack = 99, .tsval = 7 },
+	     { .seq = 101, .len = 200, .ack = 1, .tsval = 6 }, { .seq = 301, .ack = 1, .tsval = 7 });
+	assert_int_equal(judged[0].ahead, 1);
+	assert_int_equal(judged[0].skipped, 0);
+	assert_int_equal(judged[0].ts_back, 0);
+	assert_int_equal(judged[0].bad_ack, 1);
+	PLAY(SHAKE, { .seq = 1, .len = 100, .ack = 1 }, { .seq = 301, .ack = 1, .flags = FIN | ACK });
+	assert_int_equal(judged[0].ahead, 0);
+	assert_int_equal(judged[0].skipped, 200);
+}
+
 static void retransmissions(void **state)
 {
 	(void)state;
@@ -233,7 +248,7 @@ static void bottleneck(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		cmocka_unit_test(faultless), cmocka_unit_test(holes), cmocka_unit_test(retransmissions),
+		cmocka_unit_test(faultless), cmocka_unit_test(holes), cmocka_unit_test(ahead), cmocka_unit_test(retransmissions),
 		cmocka_unit_test(windows), cmocka_unit_test(acks_and_times), cmocka_unit_test(checksums),
 		cmocka_unit_test(odds), cmocka_unit_test(same_seed_same_fate), cmocka_unit_test(bottleneck),
 	};
