@@ -163,7 +163,7 @@ static __always_inline void cmd_set_link(struct hw_conn *c, const struct toe_cmd
 	c->nic = cmd->conn.nic;
 	c->ttl = cmd->conn.ttl;
 	c->tos = cmd->conn.tos;
-	c->wnd_limit = cmd->conn.wnd_limit;
+	c->min.wnd_limit = cmd->conn.min.wnd_limit;
 }
 
 static __always_inline int cmd_link(struct hw_conn *c, const struct toe_cmd *cmd)
@@ -267,7 +267,7 @@ static __always_inline int cmd_rings(struct hw_conn *c, const struct toe_cmd *cm
 		return -EINVAL;
 	c->rx = cmd->conn.rx;
 	c->tx = cmd->conn.tx;
-	c->wnd_limit = cmd->conn.wnd_limit;
+	c->min.wnd_limit = cmd->conn.min.wnd_limit;
 	c->min.copied_seq = cmd->conn.min.copied_seq;
 	c->min.write_seq = cmd->conn.min.write_seq;
 	ctl = ring_ctl(c);

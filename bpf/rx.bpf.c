@@ -5,6 +5,7 @@
 #include "rx_check.h"
 #include "rx_ack.h"
 #include "rx_data.h"
+#include "train.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -49,7 +50,7 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 	if (r->ev & RX_EV_PUMP)
 		clock_flag(c, r->clk, TOE_CLK_PUMP);
 	ring = rx_doorbell(c, r, &qp);
-	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay)
+	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay && !train_leaving(c, r->now.ms))
 		return rx_reply(ctx, c, r);
 	if (r->ev & RX_EV_ACK_DUE)
 		ack_note(c, r->ctl, r->clk, r->now.ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);

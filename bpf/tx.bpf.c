@@ -6,6 +6,7 @@
  */
 #include "hdr.h"
 #include "lock.h"
+#include "tx_train.h"
 #include "toe/rec.h"
 #include "toe/rtt.h"
 
@@ -20,6 +21,9 @@ struct tx {			/* a descriptor of a connection in hardware */
 	struct now now;
 	__u32 frame_len;
 	__u32 qp;
+	__u32 bytes;		/* of payload, in all segments */
+	void *train;		/* TRAIN: the way out */
+	__u16 nr;		/* segments */
 	__u16 app;		/* owner of the TAP */
 	bool priv;
 };
@@ -42,6 +46,8 @@ static __always_inline int tx_open(struct xdp_md *ctx, struct tx *t)
 	t->frame_len = end - data;
 	if (t->d.magic != TOE_DESC_MAGIC || t->d.op < TOE_OP_DATA || t->d.op > TOE_OP_RING)
 		return -1;
+	t->nr = t->d.op == TOE_OP_TRAIN ? t->d.nr : 1;
+	t->bytes = t->d.op == TOE_OP_TRAIN ? (t->d.nr - 1) * t->d.len + t->d.last : t->d.len;
 	return 0;
 }
 
@@ -82,6 +88,9 @@ static __always_inline bool tx_shape(const struct hw_conn *c, const struct tx *t
 
 	if (t->frame_len != hdr_len(c) + t->d.len)
 		return false;
+	if (t->d.op == TOE_OP_TRAIN)
+		return t->d.nr >= 2 && t->d.nr <= TOE_MAX_TRAIN && t->d.len >= TOE_TRAIN_MSS &&
+		       t->d.len == c->min.snd_mss && t->d.last && t->d.last <= t->d.len;
 	return data ? t->d.len && t->d.len <= c->min.snd_mss : !t->d.len;
 }
 
@@ -89,29 +98,41 @@ static __always_inline int tx_out(struct hw_conn *c, struct tx *t)
 {
 	ack_left(c, t->ctl, t->clk);
 	publish_rcv(c, t->ctl);
-	return bpf_redirect_map(&nic_dev, c->nic, XDP_DROP);
+	if (!t->train)
+		return bpf_redirect_map(&nic_dev, c->nic, XDP_DROP);
+	count(TX_TRAINS);
+	stat_add(TOE_ST_TX_TRAIN_SEGS, t->nr);
+	return bpf_redirect_map(t->train, 0, BPF_F_BROADCAST);
 }
 
-/* A segment with the payload that follows the descriptor. */
+/* A segment with the payload that follows the descriptor, or the template of a train. */
 static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
 {
+	bool train = t->d.op == TOE_OP_TRAIN;
+	struct train note = { .seq = t->d.seq, .len = t->d.len, .last = t->d.last, .nr = t->nr };
 	struct hdr h = {
 		.seq = t->d.seq,
 		.now_ms = t->now.ms,
-		.csum = t->d.csum,
+		.csum = train ? 0 : t->d.csum,
 		.len = t->d.len,
-		.flags = TCP_ACK | (t->d.flags & TOE_DESC_PSH ? TCP_PSH : 0),
+		.flags = TCP_ACK,
 		.ect = hdr_ect(c),
 	};
+	__u8 *first = train ? &note.first_flags : &h.flags, *last = train ? &note.last_flags : &h.flags;
 
 	/* RFC 3168 6.1.2, 6.1.5: only what is sent for the first time */
-	if ((c->min.opts & TOE_OPT_ECN) && t->d.op == TOE_OP_DATA) {
+	if ((c->min.opts & TOE_OPT_ECN) && t->d.op != TOE_OP_RTX) {
 		h.ect = ECN_ECT0;
 		if (c->ecn & TOE_ECN_CWR)
-			h.flags |= TCP_CWR;
+			*first |= TCP_CWR;
 		c->ecn &= ~TOE_ECN_CWR;
 	}
-	return hdr_write(ctx, c, t->ctl, &h, NULL);
+	if (t->d.flags & TOE_DESC_PSH)
+		*last |= TCP_PSH;
+	if (hdr_write(ctx, c, t->ctl, &h, NULL))
+		return -1;
+	c->ip_id += t->nr - 1;
+	return train ? train_note(ctx, c, &note, h.now_ms) : 0;
 }
 
 /* How far snd_nxt may go: window, cwnd (RFC 8985 section 7.3: but for a probe), what the tx ring can hold, and what was
@@ -119,7 +140,7 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 static __always_inline bool tx_fits(const struct hw_conn *c, const struct tx *t)
 {
 	bool probe = t->priv && (t->d.flags & TOE_DESC_TLP);
-	__u32 end = t->d.seq + t->d.len;
+	__u32 end = t->d.seq + t->bytes;
 
 	return seq_leq(end, probe ? c->min.snd_una + c->min.snd_wnd : cc_snd_edge(c)) &&
 	       end - c->min.snd_una <= ring_size(c->tx) && seq_leq(end, (__u32)t->ctl->tx_filled);
@@ -144,6 +165,15 @@ __noinline int tx_idle(struct hw_conn *c, __u32 idle_ms)
 	return 0;
 }
 
+static __always_inline int tx_train_way(const struct hw_conn *c, struct tx *t)
+{
+	t->train = train_way(c, t->nr);
+	if (t->train)
+		return 0;
+	count(TX_NO_TRAIN);
+	return -1;
+}
+
 static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
 {
 	bool idle = c->min.snd_nxt == c->min.snd_una, timed = rtt_wanted(c, t->now.ms);
@@ -158,26 +188,28 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 		count(TX_WINDOW);
 		return XDP_DROP;
 	}
+	if (t->d.op == TOE_OP_TRAIN && tx_train_way(c, t))
+		return XDP_DROP;
 	if (timed)
 		now_us(&t->now);
 	if (tx_segment(ctx, c, t))
 		return XDP_DROP;
-	c->min.snd_nxt += t->d.len;
+	if (timed)
+		rtt_start(c, c->min.snd_nxt + t->d.len, now_us(&t->now));
+	c->min.snd_nxt += t->bytes;
 	c->last_tx_ms = t->now.ms;
 	cc_sent(c);
 	if (t->priv && (t->d.flags & TOE_DESC_TLP))
 		tx_probe_data(c);
-	if (timed)
-		rtt_start(c, c->min.snd_nxt, now_us(&t->now));
-	t->clk->tx_segs++;
-	t->clk->tx_bytes += t->d.len;
+	t->clk->tx_segs += t->nr;
+	t->clk->tx_bytes += t->bytes;
 	publish_nxt(c, t->ctl, t->clk);
 	if (idle) {
 		t->clk->rtx_since = t->now.ns;
 		mark_dirty(c);
 	}
-	count(TX_SEGS);
-	stat_add(TOE_ST_TX_BYTES, t->d.len);
+	stat_add(TOE_ST_TX_SEGS, t->nr);
+	stat_add(TOE_ST_TX_BYTES, t->bytes);
 	return tx_out(c, t);
 }
 
@@ -223,6 +255,10 @@ static __always_inline int tx_empty(struct xdp_md *ctx, struct hw_conn *c, struc
 	bool probe = t->d.op == TOE_OP_PROBE;
 	__u32 seq = probe ? c->min.snd_una - 1 : c->min.snd_nxt;
 
+	if (!probe && train_leaving(c, t->now.ms)) {
+		ack_note(c, t->ctl, t->clk, t->now.ns, 2);
+		return XDP_DROP;
+	}
 	if (hdr_ack(ctx, c, t->ctl, seq, t->now.ms))
 		return XDP_DROP;
 	stat_add(probe ? TOE_ST_TX_PROBES : TOE_ST_TX_ACKS, 1);
@@ -246,7 +282,7 @@ static __always_inline int tx_op(struct xdp_md *ctx, struct hw_conn *c, struct t
 	if (!t->ctl || !t->clk)
 		return XDP_DROP;
 	now_tick(&t->now, c, t->clk);
-	if (t->d.op == TOE_OP_DATA)
+	if (t->d.op == TOE_OP_DATA || t->d.op == TOE_OP_TRAIN)
 		return tx_data(ctx, c, t);
 	if (t->d.op == TOE_OP_RTX)
 		return tx_rtx(ctx, c, t);

@@ -110,8 +110,21 @@ static void rings_release(struct conn *c)
 	zombies = z;
 }
 
+/* A train that is under way takes nothing more from the old rings. */
+static void rings_leave(const struct conn *c)
+{
+	__u32 key = c->hw_connid;
+	struct hw_connid id;
+
+	if (bpf_map_lookup_elem(engine.hw_connid, &key, &id))
+		return;
+	id.epoch++;
+	bpf_map_update_elem(engine.hw_connid, &key, &id, BPF_ANY);
+}
+
 void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx)
 {
+	rings_leave(c);
 	rings_release(c);
 	c->rx = rx;
 	c->tx = tx;

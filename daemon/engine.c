@@ -15,6 +15,7 @@
 #include "nic.h"
 #include "restore.h"
 #include "sockops.skel.h"
+#include "train.skel.h"
 #include "tx.skel.h"
 
 #define SOCKOPS_LINK "sockops_link"
@@ -24,6 +25,7 @@ struct engine engine;
 static char bpffs[128];
 static struct cmd_bpf *cmd_skel;
 static struct tx_bpf *tx_skel;
+static struct train_bpf *train_skel;
 static struct sockops_bpf *sockops_skel;
 static struct bpf_link *sockops_link;
 static __u64 *stat_values;	/* one per possible CPU */
@@ -216,7 +218,24 @@ static int load_tx(void)
 	if (err)
 		return err;
 	engine.tx_prog = bpf_program__fd(tx_skel->progs.toe_tx);
+	engine.trains = bpf_map__fd(tx_skel->maps.trains);
 	return engine_pin(engine.tx_prog, "toe_tx");
+}
+
+static int load_train(void)
+{
+	int err;
+
+	train_skel = train_bpf__open_opts(&open_opts);
+	if (!train_skel)
+		return -errno;
+	err = engine_adopt_maps(train_skel->obj);
+	if (!err)
+		err = train_bpf__load(train_skel);
+	if (err)
+		return err;
+	engine.train_prog = bpf_program__fd(train_skel->progs.toe_train);
+	return engine_pin(engine.train_prog, "toe_train");
 }
 
 /* A link pinned by a toed that crashed goes on with the program of this one. */
@@ -282,7 +301,8 @@ int engine_open(const char *dir)
 		const char *name;
 		int (*load)(void);
 	} parts[] = {
-		{ "toe_cmd", load_cmd }, { "toe_tx", load_tx }, { "toe_sockops", load_sockops },
+		{ "toe_cmd", load_cmd }, { "toe_tx", load_tx }, { "toe_train", load_train },
+		{ "toe_sockops", load_sockops },
 	};
 	size_t i;
 	int fd, err = bpffs_open(dir);
@@ -323,11 +343,13 @@ void engine_close(void)
 	}
 	restore_close();
 	sockops_bpf__destroy(sockops_skel);
+	train_bpf__destroy(train_skel);
 	tx_bpf__destroy(tx_skel);
 	cmd_bpf__destroy(cmd_skel);
 	free(stat_values);
 	sockops_link = NULL;
 	sockops_skel = NULL;
+	train_skel = NULL;
 	tx_skel = NULL;
 	cmd_skel = NULL;
 	stat_values = NULL;

@@ -11,9 +11,10 @@
 #include "toe/maps.h"
 
 struct engine {
-	int hw_conn_t, hw_connid, slabs, qps, qp_dev, nics, nic_dev, nets, ports, hold, stats;
+	int hw_conn_t, hw_connid, slabs, qps, qp_dev, nics, nic_dev, nets, ports, hold, stats, trains;
 	int cmd_prog;		/* toe_cmd */
 	int tx_prog;		/* toe_tx, attached to every TAP */
+	int train_prog;		/* toe_train, of every devmap entry in trains */
 	struct hw_clock *clock;	/* mmap of hw_clock, index HW_CONNID */
 	const struct hw_rec *rec; /* mmap of hw_rec, index HW_CONNID */
 	__u64 *dirty;		/* mmap of hw_dirty, TOE_MAX_CONNS / 64 words */

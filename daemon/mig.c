@@ -160,8 +160,8 @@ void mig_options_to(struct move *m)
 
 	e->ttl = m->opts.ttl;
 	e->tos = m->opts.tos;
-	e->wnd_limit = parts < 256 ? (uint8_t)parts : 0;
-	m->sonode->rx_most = e->wnd_limit ? wnd_most(1U << e->min.rcv_wscale, ring, e->wnd_limit) : 0;
+	e->min.wnd_limit = parts < 256 ? (uint8_t)parts : 0;
+	m->sonode->rx_most = e->min.wnd_limit ? wnd_most(1U << e->min.rcv_wscale, ring, e->min.wnd_limit) : 0;
 }
 
 int mig_options(struct conn *c)

@@ -19,6 +19,7 @@
 #include "nic.h"
 #include "nic_xdp.h"
 #include "nl.h"
+#include "train.h"
 
 #define EVENT_DELAY_US	2000	/* several changes at once are told as one */
 #define ROUTE_DELAY_US	50000	/* routing daemons change many routes in a row */
@@ -130,13 +131,24 @@ static int device_check(struct nic *nic, char *err, size_t err_len)
 
 /* ---- what the engines know ---- */
 
+/* In the NIC's namespace. Without trains every segment is a frame of its own: a NIC in generic mode has no other way. */
+static void enter_trains(struct nic *nic)
+{
+	int err = train_enter(nic->id, nic->ifindex);
+
+	nic->trains = !err;
+	if (err)
+		log_warn("%s: no trains of segments: %s", nic->name, strerror(-err));
+}
+
 /* In the NIC's namespace: a devmap entry names a device of the caller's. nets last, it lets
  * sockops make entries. */
 static int enter_maps(const struct nic *nic)
 {
 	struct toe_nic val = {
 		.ifindex = (__u32)nic->ifindex, .net = (__u16)nic->net,
-		.flags = nic->partial_ok ? TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT : 0,
+		.flags = (nic->partial_ok ? TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT : 0) |
+			 (nic->trains ? TOE_NIC_TRAINS : 0),
 	};
 	struct toe_netdev dev = { .netns_cookie = nic->in->cookie, .ifindex = (__u32)nic->ifindex };
 	struct toe_netval where = { .net = (__u16)nic->net, .nic = (__u16)nic->id };
@@ -157,6 +169,7 @@ static void leave_maps(const struct nic *nic)
 
 	bpf_map_delete_elem(engine.nets, &dev);
 	bpf_map_delete_elem(engine.nic_dev, &key);
+	train_leave(nic->id);
 	bpf_map_update_elem(engine.nics, &key, &none, BPF_ANY);
 }
 
@@ -193,6 +206,8 @@ static int attach_here(struct nic *nic, char *err, size_t err_len)
 
 	if (ret)
 		return ret;
+	if (!nic->generic)
+		enter_trains(nic);
 	ret = enter_maps(nic);
 	if (!ret)
 		return 0;
@@ -334,6 +349,10 @@ static int adopt_in(struct nic *nic, const struct toe_nic *was)
 		ret = -ENODEV;
 	if (!ret)
 		ret = nic_xdp_adopt(nic);
+	if (!ret && (was->flags & TOE_NIC_TRAINS))
+		enter_trains(nic);
+	if (!ret)
+		ret = enter_maps(nic);
 	nic_leave();
 	return ret;
 }

@@ -315,7 +315,7 @@ static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 		return true;
 	c->grow_at = now;
 	c->grow_rx = k->rx_bytes;
-	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) && !cmd.conn.wnd_limit &&
+	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) && !cmd.conn.min.wnd_limit &&
 	    got * cmd.conn.min.srtt_us / (dt / 1000) >= rx / 4)
 		rx_order = rx_order + 2 < GROW_ORDER ? rx_order + 2 : GROW_ORDER;
 	if (k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && tx_order < GROW_ORDER &&

@@ -21,7 +21,7 @@ enum toe_cmd_op {
 	 * nr_held = 0; a connection that enters HW has its figures published in
 	 * toe_ring_ctl and hw_clock and its wake bit set. */
 	TOE_CMD_FINISH = 3,
-	/* HW: dst_mac, src_mac, nic, ttl, tos, wnd_limit from conn. */
+	/* HW: dst_mac, src_mac, nic, ttl, tos, min.wnd_limit from conn. */
 	TOE_CMD_LINK = 4,
 	/* HW: retransmission timeout (RFC 6298 5.5, toe/rec.h rec_rto()): all that is not
 	 * SACKed is lost, cwnd = 1 segment, backoff from conn. Republishes. Answers as NEXT. */
@@ -35,7 +35,7 @@ enum toe_cmd_op {
 	 * sonode, app, rings, sk_flags, and the fields of LINK, from conn. */
 	TOE_CMD_CLAIM = 8,
 	/* HOLD of what was in HW: rx and tx from conn, which hold the same bytes as those before, and
-	 * min.copied_seq and min.write_seq, which say where they begin and end, and wnd_limit. Republishes. */
+	 * min.copied_seq and min.write_seq, which say where they begin and end, and min.wnd_limit. Republishes. */
 	TOE_CMD_RINGS = 9,
 };
 

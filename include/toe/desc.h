@@ -19,18 +19,24 @@
 #define TOE_HDR_LEN(family, ts)	(14 + ((family) == 2 ? 20 : 40) + 20 + ((ts) ? 12 : 0))
 #define TOE_HDR_MAX		86
 
+/* A train needs room for a note in the frame: no shorter MSS. */
+#define TOE_TRAIN_MSS		256U
+
 enum toe_op {
 	TOE_OP_DATA = 1,	/* new bytes; seq must be snd_nxt, else dropped and counted */
 	TOE_OP_ACK = 2,		/* acknowledge what is in the rx ring, advertise the window */
 	TOE_OP_BIND = 3,	/* ring this TAP for the connection from now on; nothing is sent */
+	TOE_OP_TRAIN = 4,	/* nr segments of new bytes, which the engine takes from the tx ring: all are len bytes
+				   long, which is the MSS, but the last. The frame has the length of
+				   one segment; its payload means nothing, nor does csum */
 	/* from here on: accepted from the daemon's queue pair only */
-	TOE_OP_RTX = 4,		/* bytes in [snd_una, snd_nxt) once more: as TOE_CMD_NEXT names them, or
+	TOE_OP_RTX = 5,		/* bytes in [snd_una, snd_nxt) once more: as TOE_CMD_NEXT names them, or
 				   with TOE_DESC_TLP any */
-	TOE_OP_PROBE = 5,	/* empty segment at snd_una - 1 (window probe, keepalive) */
-	TOE_OP_RING = 6,	/* doorbell of queue pair hw_connid */
+	TOE_OP_PROBE = 6,	/* empty segment at snd_una - 1 (window probe, keepalive) */
+	TOE_OP_RING = 7,	/* doorbell of queue pair hw_connid */
 };
 
-#define TOE_DESC_PSH		1	/* flags: set PSH */
+#define TOE_DESC_PSH		1	/* flags: set PSH; TRAIN: on the last */
 #define TOE_DESC_TLP		2	/* RTX, DATA: a tail loss probe; the daemon's queue pair only */
 
 struct toe_desc {
@@ -43,7 +49,8 @@ struct toe_desc {
 	__u16 len;		/* payload bytes */
 	__u16 csum;		/* ones' complement sum of the payload, folded, not
 				   inverted, as bytes lie in memory (RFC 1071) */
-	__u32 reserved;
+	__u16 nr;		/* TRAIN: segments, 2 to TOE_MAX_TRAIN */
+	__u16 last;		/* TRAIN: payload bytes of the last one, 1 to len */
 };
 _Static_assert(sizeof(struct toe_desc) == 28, "toe_desc");
 

@@ -66,7 +66,7 @@ struct min_tcp {
 	__u8 snd_wscale;	/* shift of the peer's windows */
 	__u8 rcv_wscale;	/* shift of ours */
 	__u8 opts;		/* enum toe_opt */
-	__u8 pad;
+	__u8 wnd_limit;		/* SO_RCVBUF: what may be promised, in 256ths of the rx ring; 0: all of it */
 };
 _Static_assert(sizeof(struct min_tcp) == 120, "min_tcp");
 
@@ -189,7 +189,7 @@ struct hw_conn {
 	__u8 cc_alg;		/* enum toe_cc */
 	__u8 ecn;		/* enum toe_ecn */
 	__u8 rec;		/* enum toe_rec_hot */
-	__u8 wnd_limit;		/* SO_RCVBUF: what may be promised, in 256ths of the rx ring; 0: all of it */
+	__u8 train;		/* a train is leaving, bpf/train.h; 0: none */
 	__u32 challenge_ms;	/* no challenge ACK before, CLOCK_MONOTONIC; RFC 5961 section 7 */
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
@@ -198,8 +198,13 @@ _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
  * the entry. gen 0: the id is free. */
 struct hw_connid {
 	struct toe_flow flow;
-	__u32 gen;
-	__u32 pad;
+	union {
+		struct {
+			__u32 gen;
+			__u32 epoch;	/* of the rings: changes before their memory goes to others */
+		};
+		__u64 life;		/* both */
+	};
 };
 _Static_assert(sizeof(struct hw_connid) == 48, "hw_connid");
 

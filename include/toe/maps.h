@@ -13,6 +13,9 @@
  * qp_dev      devmap         queue pair -> TAP
  * nics        array          NIC -> struct toe_nic
  * nic_dev     devmap         NIC -> interface
+ * trains      array of maps  NIC * TOE_MAX_TRAIN + segments - 1 -> devmap, which names the interface that many times
+ *                            over, each time with the program toe_train
+ * train_cpu   per-CPU array  struct train_cpu (bpf/train.h), one
  * nets        hash           struct toe_netdev -> struct toe_netval
  * ports       hash           __u16 local or remote port -> __u8 (port filter)
  * hold        ring buffer    struct toe_held
@@ -45,6 +48,7 @@ struct toe_nic {
 /* Send replies by redirection, not XDP_TX: veth puts an XDP_TX frame into its peer's
  * ring, but wakes the peer's NAPI only if that has an XDP program; GRO is not enough. */
 #define TOE_NIC_REDIRECT	2
+#define TOE_NIC_TRAINS		4	/* in map trains its devmaps have entries */
 
 struct toe_netdev {		/* key of nets: what sockops sees of a socket */
 	__u64 netns_cookie;
@@ -95,7 +99,11 @@ struct toe_netval {
 	X(SO_SHADOW,	"connections seen established") \
 	X(SO_GONE,	"connections seen closed") \
 	X(SO_FULL,	"connections not entered, table full") \
-	X(TX_TLP,	"tail loss probes that sent a segment again")
+	X(TX_TLP,	"tail loss probes that sent a segment again") \
+	X(TX_TRAINS,	"trains of segments sent by the TX engine") \
+	X(TX_TRAIN_SEGS, "segments that left in a train") \
+	X(TX_NO_TRAIN,	"trains refused, the interface has none of that length") \
+	X(TX_TRAIN_LOST, "segments of a train that could not be made")
 
 enum toe_stat {
 #define X(sym, text) TOE_ST_##sym,

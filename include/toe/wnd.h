@@ -23,7 +23,7 @@ TOE_PURE __u32 wnd_reserve(__u32 unit, __u32 size)
 	return want < most ? want : most;
 }
 
-/* Bytes that may be promised. limit: hw_conn.wnd_limit. Less than two units could not be told. */
+/* Bytes that may be promised. limit: min_tcp.wnd_limit. Less than two units could not be told. */
 TOE_PURE __u32 wnd_most(__u32 unit, __u32 size, __u8 limit)
 {
 	__u32 most = size - wnd_reserve(unit, size), want = (size >> 8) * limit;

@@ -30,6 +30,7 @@
 #include "tests/unit/test.h"
 #include "cmd.skel.h"
 #include "rx.skel.h"
+#include "train.skel.h"
 #include "tx.skel.h"
 #include "toe/cmd.h"
 #include "toe/hw_rec.h"
@@ -54,6 +55,7 @@ enum { CHUNK_RX = 0, CHUNK_TX = 4, CHUNK_QP = 8, CHUNK_OTHER_QP = 9, CHUNK_DAEMO
 struct env {
 	struct rx_bpf *rx, *replay;
 	struct tx_bpf *tx;
+	struct train_bpf *train;
 	struct cmd_bpf *cmd;
 	unsigned char *slab;
 	struct hw_clock *clock;
@@ -141,6 +143,33 @@ static inline void env_load(const char *dir)
 	TRY(!rx_bpf__load(env.rx) && !rx_bpf__load(env.replay));
 }
 
+/* toe_train as an XDP program like others: BPF_PROG_RUN refuses those of a devmap. Trains of every length for the NIC. One
+ * CPU: that is where a train is counted. */
+static inline void env_trains(const char *dir)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = dir);
+	__u32 key[TOE_MAX_TRAIN - 1], nic[2] = { ENV_NIC_IFINDEX }, count = TOE_MAX_TRAIN - 1;
+	int fd[TOE_MAX_TRAIN - 1];
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	TRY(!sched_setaffinity(0, sizeof(one), &one));
+	env.train = train_bpf__open_opts(&opts);
+	TRY(env.train && !bpf_program__set_expected_attach_type(env.train->progs.toe_train, BPF_XDP));
+	env_share(env.train->obj);
+	TRY(!train_bpf__load(env.train));
+	for (__u32 i = 0; i < count; i++) {
+		key[i] = ENV_NIC * TOE_MAX_TRAIN + i + 1;
+		fd[i] = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "train", 4, sizeof(nic), i + 2, NULL);
+		TRY(fd[i] >= 0);
+		for (__u32 k = 0; k < i + 2; k++)
+			TRY(!bpf_map_update_elem(fd[i], &k, nic, BPF_ANY));
+	}
+	env_put(env.tx->maps.nics, ENV_NIC, &(struct toe_nic){ .ifindex = ENV_NIC_IFINDEX, .flags = TOE_NIC_TRAINS });
+	TRY(!bpf_map_update_batch(env_map(env.tx->maps.trains), key, fd, &count, NULL));
+}
+
 static inline void *env_mmap(int map, size_t len)
 {
 	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
@@ -193,6 +222,7 @@ static inline void env_open(void)
 	TRY(env.held);
 	env_tap(ENV_NIC_IFINDEX);
 	env_put(env.tx->maps.nic_dev, ENV_NIC, &nic);
+	env_trains(dir);
 	env_qp(TOE_QP_DAEMON, TOE_MAX_APPS - 1, TOE_QP_PRIV, CHUNK_DAEMON);
 	env_qp(ENV_QP, ENV_APP, 0, CHUNK_QP);
 	env_qp(ENV_OTHER_QP, ENV_OTHER_APP, 0, CHUNK_OTHER_QP);

@@ -11,7 +11,7 @@
 static uint64_t rnd;
 static struct inv_state was, is;
 static __u8 old_ring[ENV_RING];
-static unsigned int nr_uploads, nr_answers, nr_taken, nr_ooo;
+static unsigned int nr_uploads, nr_answers, nr_taken, nr_ooo, nr_trains;
 
 static __u32 below(__u32 n)
 {
@@ -149,16 +149,38 @@ static void one_rx(unsigned int nr)
 	memcpy(old_ring, now, ENV_RING);
 }
 
+/* The copies of a train's frame, and one too many. */
+static void wagons(const struct toe_desc *d, unsigned int nr)
+{
+	struct frame template = out;
+	struct inv_state at = is;
+
+	for (unsigned int i = 0; i <= d->nr; i++) {
+		int act = run_prog(env.train->progs.toe_train, template.data, template.len, ENV_NIC_IFINDEX, &out);
+
+		if (act != (i < d->nr ? XDP_PASS : XDP_DROP))
+			fail_msg("packet %u: segment %u of %u got verdict %d", nr, i, d->nr, act);
+		if (act == XDP_PASS)
+			judge(inv_out(&at, out.data, out.len, 1), nr);
+	}
+	nr_trains++;
+}
+
 static void one_tx(unsigned int nr)
 {
 	static const __u32 qps[] = { ENV_QP, ENV_QP, ENV_QP, ENV_OTHER_QP, TOE_QP_DAEMON };
 	__u32 qp = qps[below(NR(qps))], hdr = TOE_HDR_LEN(was.c.min.flow.family, was.c.min.opts & TOE_OPT_TS);
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)(1 + below(5)), .hw_connid = ENV_ID, .gen = ENV_GEN };
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)(1 + below(6)), .hw_connid = ENV_ID, .gen = ENV_GEN };
 	static struct frame fr;
 	int act;
 
 	if (d.op == TOE_OP_DATA || d.op == TOE_OP_RTX)
 		d.len = (__u16)(below(4) ? MSS : below(1100));
+	if (d.op == TOE_OP_TRAIN) {
+		d.len = (__u16)(below(8) ? was.c.min.snd_mss : below(1100));
+		d.nr = (__u16)(below(8) ? 2 + below(6) : below(40));
+		d.last = (__u16)(below(8) ? 1 + below(MSS) : below(1100));
+	}
 	d.seq = (d.op == TOE_OP_RTX ? was.c.min.snd_una : was.c.min.snd_nxt) + (below(4) ? 0 : near());
 	fr.len = hdr + d.len;
 	if (!below(16))
@@ -169,7 +191,9 @@ static void one_tx(unsigned int nr)
 	if (act != XDP_DROP && act != XDP_REDIRECT)
 		fail_msg("packet %u: a TAP's frame got verdict %d", nr, act);
 	judge(inv_tx(&was, &is, &d, qp == ENV_QP, qp == TOE_QP_DAEMON, old_ring, ring()), nr);
-	if (act == XDP_REDIRECT && d.op != TOE_OP_RING)
+	if (act == XDP_REDIRECT && d.op == TOE_OP_TRAIN)
+		wagons(&d, nr);
+	else if (act == XDP_REDIRECT && d.op != TOE_OP_RING)
 		judge(inv_out(&is, out.data, out.len, 0), nr);
 }
 
@@ -206,12 +230,13 @@ static void packets(void **state)
 			one_tx(i);
 		was = is;
 	}
-	print_message("          %u packets: %u moved rcv_nxt, %u answered, %u uploads\n", nr, nr_taken, nr_answers,
-		      nr_uploads);
+	print_message("          %u packets: %u moved rcv_nxt, %u answered, %u uploads, %u trains\n", nr, nr_taken, nr_answers,
+		      nr_uploads, nr_trains);
 	assert_true(nr_taken > nr / 50);	/* the packets come as far as the ring */
 	assert_true(nr_answers > nr / 50);
 	assert_true(nr_uploads > nr / 10000);
 	assert_true(nr_ooo > nr / 1000);
+	assert_true(nr_trains > nr / 2000);
 }
 
 int main(void)

@@ -349,7 +349,10 @@ INV_PURE const char *inv_tx(const struct inv_state *b, const struct inv_state *a
 	}
 	if (x->snd_nxt == y->snd_nxt)
 		return NULL;
-	INV(d->op == TOE_OP_DATA && d->seq == x->snd_nxt && y->snd_nxt == d->seq + d->len, "snd_nxt moved otherwise");
+	INV(d->seq == x->snd_nxt, "snd_nxt moved from elsewhere");
+	INV(d->op == TOE_OP_DATA ? y->snd_nxt == d->seq + d->len :
+	    d->op == TOE_OP_TRAIN && d->nr >= 2 && d->nr <= TOE_MAX_TRAIN && d->last && d->last <= d->len &&
+	    y->snd_nxt == d->seq + (d->nr - 1U) * d->len + d->last, "snd_nxt moved otherwise");
 	INV(d->gen == b->c.gen && d->hw_connid == b->c.hw_connid, "a stale descriptor moved snd_nxt");
 	INV(y->snd_nxt - y->snd_una <= y->snd_wnd, "sent beyond the peer's window");
 	INV(d->len <= y->snd_mss, "a segment larger than the MSS left");

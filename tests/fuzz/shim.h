@@ -27,6 +27,8 @@ static struct {
 	struct toe_held *held[SHIM_HELD];
 	unsigned int nr_held;
 	int hold_full;
+	struct train_cpu train_cpu;
+	struct toe_nic nic;
 	const void *redirect_map;
 	__u64 redirect_key;
 	__u8 *frame;			/* the packet */
@@ -65,6 +67,12 @@ static void *bpf_map_lookup_elem(const void *map, const void *key)
 		return shim_array(shim.qp, SHIM_IDS, sizeof(shim.qp[0]), key);
 	if (map == &stats)
 		return shim_array(shim.stat, TOE_NR_STATS, sizeof(shim.stat[0]), key);
+	if (map == &trains)			/* any address will do, it is redirected to only */
+		return &shim.nic;
+	if (map == &nics)
+		return &shim.nic;
+	if (map == &train_cpu)
+		return &shim.train_cpu;
 	if (map == &slabs)			/* slab 0 is there */
 		return *(const __u32 *)key ? NULL : shim.chunk;
 	if (map == shim.chunk)
@@ -118,6 +126,14 @@ static long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 off, void *to, __u32 le
 	if (off > ctx->data_end - ctx->data || len > ctx->data_end - ctx->data - off)
 		return -22;
 	memcpy(to, (void *)(ctx->data + off), len);
+	return 0;
+}
+
+static long bpf_xdp_store_bytes(struct xdp_md *ctx, __u32 off, const void *from, __u32 len)
+{
+	if (off > ctx->data_end - ctx->data || len > ctx->data_end - ctx->data - off)
+		return -22;
+	memcpy((void *)(ctx->data + off), from, len);
 	return 0;
 }
 

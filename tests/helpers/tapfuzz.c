@@ -20,7 +20,7 @@
 #include "toe/desc.h"
 
 #define MAX_FRAME	3000U
-#define NR_OPS		10U	/* toe_op and some that do not exist */
+#define NR_OPS		11U	/* toe_op and some that do not exist */
 
 struct target {
 	uint32_t hw_connid, gen;
@@ -70,6 +70,8 @@ static size_t forge(unsigned char *frame, const struct target *t)
 		.gen = t->gen,
 		.seq = (uint32_t)rnd_next(&rnd),
 		.csum = (uint16_t)rnd_next(&rnd),
+		.nr = rnd_below(&rnd, 4) ? rnd_below(&rnd, 40) : rnd_next(&rnd),
+		.last = rnd_below(&rnd, 4) ? rnd_below(&rnd, 1449) : rnd_next(&rnd),
 	};
 	size_t room = TOE_HDR_LEN(rnd_below(&rnd, 2) ? 2 : 10, rnd_below(&rnd, 4));
 

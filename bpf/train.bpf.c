@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What every copy of a train's frame runs through before it leaves: it becomes the next segment. Frames that are not of a
+ * train pass. The connection may be on its way elsewhere meanwhile: what was copied from the ring counts only if the ring was
+ * its own all the time (hw_connid.life).
+ */
+#include "train.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* 1: the frame is of a train. 0: it is not. -1: it cannot be. */
+static __always_inline int train_open(struct xdp_md *ctx, struct train *t)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	if ((void *)(eth + 1) > end || eth->h_proto)
+		return 0;
+	if (data + TRAIN_OFF + sizeof(*t) > end)
+		return -1;
+	*t = *(struct train *)(data + TRAIN_OFF);
+	return t->hdr_len <= TOE_HDR_MAX && t->l4_off < t->hdr_len ? 1 : -1;
+}
+
+/* Which segment is this? -1: one too many, or of a train that is over. */
+static __always_inline int train_next(const struct train *t)
+{
+	__u32 zero = 0, i;
+	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
+	struct train_slot *slot;
+
+	if (!cpu)
+		return -1;
+	slot = &cpu->slot[t->nr_cpu & (TRAIN_SLOTS - 1)];
+	if (slot->nr_cpu != t->nr_cpu)
+		return -1;
+	i = slot->next++;
+	return i < t->nr ? (int)i : -1;
+}
+
+static __always_inline int train_piece(struct xdp_md *ctx, const struct train *t, __u32 seq, __u32 off, __u32 len)
+{
+	__u32 nr = (seq >> TOE_CHUNK_SHIFT) & ((1U << (t->tx.order & 7)) - 1);
+	__u32 at = seq & (TOE_CHUNK_DATA - 1);
+	__u8 *p = slab_chunk(t->tx.slab, t->tx.chunk + nr);
+
+	if (!p)
+		return -1;
+	len--;			/* as in ring_piece() */
+	barrier_var(len);
+	barrier_var(at);
+	if (len >= TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
+		return -1;
+	return bpf_xdp_store_bytes(ctx, off, p + at, len + 1);
+}
+
+static __always_inline int train_payload(struct xdp_md *ctx, const struct train *t, __u32 seq, __u32 off, __u32 len)
+{
+	__u32 first = TOE_CHUNK_DATA - (seq & (TOE_CHUNK_DATA - 1));
+
+	if (first >= len)
+		return train_piece(ctx, t, seq, off, len);
+	if (train_piece(ctx, t, seq, off, first))
+		return -1;
+	return train_piece(ctx, t, seq + first, off + first, len - first);
+}
+
+/* Is the ring still the one of this connection? The atomic keeps the copy before the look. */
+static __always_inline bool train_alive(const struct train *t)
+{
+	__u32 id = t->hw_connid;
+	struct hw_connid *way = bpf_map_lookup_elem(&hw_connid, &id);
+
+	return way && (__u64)__sync_fetch_and_add(&way->life, 0) == t->life;
+}
+
+/* The last one: whoever looks now, and finds no train, is behind it. */
+static __always_inline void train_over(const struct train *t)
+{
+	__u32 id = t->hw_connid;
+	struct hw_connid *way = bpf_map_lookup_elem(&hw_connid, &id);
+	struct hw_conn *c;
+	struct toe_flow f;
+
+	if (!way)
+		return;
+	f = way->flow;
+	c = bpf_map_lookup_elem(&hw_conn_t, &f);
+	if (c && c->hw_connid == id)
+		PUT(c->train, 0);
+}
+
+/* 16 bit one's complement sums: a word that is replaced is taken away and the new one added. */
+static __always_inline __u64 swap(__u64 sum, __u32 old, __u32 new)
+{
+	return sum + (__u32)~old + new;
+}
+
+static __always_inline void train_ipv4(struct iphdr *ip, __u32 i, __u32 cut)
+{
+	__u32 *w = (__u32 *)ip, w0 = bpf_htonl(bpf_ntohl(w[0]) - cut);
+	__u32 w1 = bpf_htonl((bpf_ntohl(w[1]) & 0xffff) | ((bpf_ntohl(w[1]) >> 16) + i) << 16);
+
+	ip->check = ~csum_fold(swap(swap((__u16)~ip->check, w[0], w0), w[1], w1));
+	w[0] = w0;
+	w[1] = w1;
+}
+
+static __always_inline int train_ip(void *data, void *end, const struct train *t, __u32 i, __u32 cut)
+{
+	struct ipv6hdr *ip6 = data + t->l3_off;
+	struct iphdr *ip = data + t->l3_off;
+
+	if (t->v4 && (void *)(ip + 1) <= end)
+		train_ipv4(ip, i, cut);
+	else if (!t->v4 && (void *)(ip6 + 1) <= end)
+		ip6->payload_len = bpf_htons(bpf_ntohs(ip6->payload_len) - cut);
+	else
+		return -1;
+	return 0;
+}
+
+/* sum: of the payload. */
+static __always_inline void train_tcp(struct tcphdr *th, const struct train *t, __u32 i, __u32 l4_len, __u32 cut,
+				      __u64 sum)
+{
+	__u8 flags = (i ? 0 : t->first_flags) | (i + 1 == t->nr ? t->last_flags : 0);
+	__u32 *w = (__u32 *)th, seq = bpf_htonl(t->seq + i * t->len);
+	__u32 w3 = w[3] | bpf_htonl((__u32)flags << 16);
+
+	sum = swap(sum + (__u16)~th->check, w[1], seq);
+	sum = swap(sum, w[3], w3);
+	sum = swap(sum, bpf_htonl(l4_len), bpf_htonl(l4_len - cut));
+	w[1] = seq;
+	w[3] = w3;
+	th->check = ~csum_fold(sum);
+}
+
+static __always_inline int train_headers(struct xdp_md *ctx, const struct train *t, __u32 i, __u32 len)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 cut = t->len - len;
+	struct ethhdr *eth = data;
+	struct tcphdr *th = data + t->l4_off;
+	__u64 sum = 0;
+
+	if ((void *)(eth + 1) > end || (void *)(th + 1) > end)
+		return -1;
+	if (csum_bytes(data + t->hdr_len, end, len, &sum))
+		return -1;
+	train_tcp(th, t, i, t->hdr_len - t->l4_off + t->len, cut, sum);
+	if (train_ip(data, end, t, i, cut))
+		return -1;
+	eth->h_proto = t->proto;
+	return 0;
+}
+
+static __always_inline int train_segment(struct xdp_md *ctx, const struct train *t, __u32 i)
+{
+	__u32 len = i + 1 == t->nr ? t->last : t->len;
+
+	if (len < t->len && bpf_xdp_adjust_tail(ctx, (int)len - (int)t->len))
+		return -1;
+	if (train_payload(ctx, t, t->seq + i * t->len, t->hdr_len, len) || train_headers(ctx, t, i, len))
+		return -1;
+	return train_alive(t) ? 0 : -1;
+}
+
+SEC("xdp/devmap")
+int toe_train(struct xdp_md *ctx)
+{
+	struct train t;
+	int i = train_open(ctx, &t);
+
+	if (!i)
+		return XDP_PASS;
+	if (i > 0)
+		i = train_next(&t);
+	if (i >= 0 && i + 1 == t.nr)
+		train_over(&t);
+	if (i >= 0 && !train_segment(ctx, &t, i))
+		return XDP_PASS;
+	count(TX_TRAIN_LOST);
+	return XDP_DROP;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Trains: one frame that leaves as several segments. bpf_redirect_map() with BPF_F_BROADCAST has the kernel copy the
+ * frame for every entry of a devmap, and each entry of ours names the same interface and the program toe_train, which
+ * makes the next segment out of its copy: its bytes from the tx ring, its headers from the template that the frame begins with.
+ * The copies are made, and the program runs, on this CPU before bottom halves are enabled again, but without the entry's lock.
+ */
+#ifndef TRAIN_H
+#define TRAIN_H
+
+#include "hdr.h"
+
+#ifndef BPF_F_BROADCAST
+#define BPF_F_BROADCAST		8
+#endif
+
+#define TRAIN_OFF		96	/* of the note in the frame, behind the headers */
+#define TRAIN_SLOTS		16	/* trains that may be under way on a CPU; power of 2 */
+
+/* The note. EtherType 0 in the frame's header says that there is one: no other frame of an engine has that, and
+ * no application writes what stands there. */
+struct train {
+	__u64 life;		/* struct hw_connid, when the train was made */
+	__u32 hw_connid;
+	__u32 nr_cpu;		/* struct train_slot */
+	__u32 seq;		/* of the first segment */
+	struct toe_ring_ref tx;
+	__u16 len;		/* payload bytes of a segment */
+	__u16 last;		/* of the last */
+	__u16 proto;		/* EtherType, as in the frame */
+	__u8 nr;		/* segments */
+	__u8 l3_off;
+	__u8 l4_off;
+	__u8 hdr_len;
+	__u8 first_flags;	/* TCP flags of the first segment beyond the template's, and of the last */
+	__u8 last_flags;
+	__u8 v4;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct train) == 40, "train");
+_Static_assert(TRAIN_OFF >= TOE_HDR_MAX, "the note would be under the headers");
+_Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_HDR_LEN(2, 0) + TOE_TRAIN_MSS, "the note would be behind the frame");
+
+/* All copies are alike: which of them was met already is counted here. */
+struct train_slot {
+	__u32 nr_cpu;		/* of the train, counted on this CPU */
+	__u32 next;		/* segment to be made */
+};
+
+struct train_cpu {
+	__u32 nr;
+	__u32 pad;
+	struct train_slot slot[TRAIN_SLOTS];
+};
+
+/*
+ * hw_conn.train: snd_nxt is already behind a train of which frames are still to leave, on whatever CPU. A bare acknowledgement
+ * would overtake them: it is put off, and the library sends it behind its train. Low bits of the clock, so that it ends by
+ * itself if the last frame was never made.
+ */
+static __always_inline __u8 train_mark(__u32 now_ms)
+{
+	return (now_ms & 0x7f) | 0x80;
+}
+
+static __always_inline bool train_leaving(const struct hw_conn *c, __u32 now_ms)
+{
+	__u8 mark = *(volatile __u8 *)&c->train;
+
+	return mark && ((now_ms - mark) & 0x7f) <= 1;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct train_cpu);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} train_cpu SEC(".maps");
+
+#endif

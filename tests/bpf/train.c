@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Trains: one descriptor, many segments. The kernel's copies of the frame are made here, and given to toe_train one by one. */
+#include "tests/bpf/frames.h"
+
+static struct frame template;	/* what toe_tx made of the descriptor */
+
+static unsigned int hdr_room(void)
+{
+	return TOE_HDR_LEN(v6 ? AF_INET6 : AF_INET, 1);
+}
+
+static struct toe_desc desc(__u32 seq, __u16 nr, __u16 last)
+{
+	return (struct toe_desc){ .magic = TOE_DESC_MAGIC, .op = TOE_OP_TRAIN, .hw_connid = ENV_ID, .gen = ENV_GEN,
+				  .seq = seq, .len = MSS, .nr = nr, .last = last, .flags = TOE_DESC_PSH };
+}
+
+static int tx(const struct toe_desc *d, unsigned int len, unsigned int qp)
+{
+	static __u8 frame[4096];
+
+	memset(frame, 0xaa, sizeof(frame));
+	memcpy(frame, d, sizeof(*d));
+	return run_prog(env.tx->progs.toe_tx, frame, len, TOE_TAP_IFINDEX + qp, &template);
+}
+
+static int train(__u32 seq, __u16 nr, __u16 last)
+{
+	struct toe_desc d = desc(seq, nr, last);
+
+	return tx(&d, hdr_room() + MSS, ENV_QP);
+}
+
+static int wagon(const struct frame *fr)
+{
+	return run_prog(env.train->progs.toe_train, fr->data, fr->len, ENV_NIC_IFINDEX, &out);
+}
+
+static struct seg next(const struct frame *fr)
+{
+	struct seg s;
+
+	assert_int_equal(wagon(fr), XDP_PASS);
+	s = dissect(&out);
+	for (unsigned int i = 0; i < s.len; i++)
+		if (out.data[out.len - s.len + i] != pattern(s.seq + i))
+			fail_msg("byte %u of the segment at %u is wrong", i, s.seq - SND0);
+	return s;
+}
+
+static int start(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.min.cwnd = c.min.snd_wnd = 100 * MSS;
+	make_hw(c);
+	for (__u32 s = SND0; s != SND0 + ENV_RING; s++)
+		*env_ring(CHUNK_TX, s) = pattern(s);
+	env_ctl()->tx_filled = SND0 + 90 * MSS;
+	sent_ecn = 0;
+	return 0;
+}
+
+/* The second segment goes over the end of a chunk. */
+static void segments(void **state)
+{
+	unsigned int id = 0;
+	struct seg s;
+
+	(void)state;
+	assert_int_equal(train(SND0, 10, 300), XDP_REDIRECT);
+	for (unsigned int i = 0; i < 10; i++) {
+		s = next(&template);
+		assert_int_equal(s.seq, SND0 + i * MSS);
+		assert_int_equal(s.len, i < 9 ? MSS : 300);
+		assert_int_equal(s.flags, i < 9 ? ACK : ACK | PSH);
+		assert_int_equal(s.ack, RCV0);
+		assert_int_equal(s.tsecr, TS0);
+		if (i && !v6)
+			assert_int_equal(get16(out.data + 18), (id + 1) & 0xffff);
+		id = get16(out.data + 18);
+	}
+	assert_int_equal(COUNTED(TX_TRAIN_LOST), 0);
+	assert_int_equal(wagon(&template), XDP_DROP);		/* one copy too many */
+	assert_int_equal(COUNTED(TX_TRAIN_LOST), 1);
+}
+
+static void entry(void **state)
+{
+	__u16 id = conn()->ip_id;
+
+	(void)state;
+	assert_int_equal(train(SND0, 10, 300), XDP_REDIRECT);
+	assert_int_equal(conn()->min.snd_nxt, SND0 + 9 * MSS + 300);
+	assert_int_equal(env_ctl()->snd_nxt, SND0 + 9 * MSS + 300);
+	assert_int_equal(conn()->rtt_seq, SND0 + MSS);
+	assert_int_equal(conn()->ip_id, v6 ? (__u16)(id + 9) : (__u16)(id + 10));
+	assert_int_equal(env.clock[ENV_ID].tx_bytes, 9 * MSS + 300);
+	assert_int_equal(env.clock[ENV_ID].tx_segs, 10);
+	assert_true(env.clock[ENV_ID].rtx_since);
+	assert_true(env_dirty());
+	assert_int_equal(COUNTED(TX_SEGS), 10);
+	assert_int_equal(COUNTED(TX_BYTES), 9 * MSS + 300);
+	assert_int_equal(COUNTED(TX_TRAINS), 1);
+	assert_int_equal(COUNTED(TX_TRAIN_SEGS), 10);
+}
+
+static void every_length(void **state)
+{
+	(void)state;
+	for (__u16 nr = 2; nr <= TOE_MAX_TRAIN; nr++) {
+		__u16 last = (__u16)(nr % 3 ? MSS : 1U + nr * 13U);
+
+		start(state);
+		assert_int_equal(train(SND0, nr, last), XDP_REDIRECT);
+		for (__u16 i = 1; i < nr; i++)
+			assert_int_equal(next(&template).len, MSS);
+		assert_int_equal(next(&template).len, last);
+		assert_int_equal(wagon(&template), XDP_DROP);
+	}
+}
+
+/* Several are under way before the first frame leaves. */
+static void mixed(void **state)
+{
+	struct frame first;
+
+	(void)state;
+	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
+	first = template;
+	assert_int_equal(train(SND0 + 3 * MSS, 2, 7), XDP_REDIRECT);
+	assert_int_equal(next(&first).seq, SND0);
+	assert_int_equal(next(&template).seq, SND0 + 3 * MSS);
+	assert_int_equal(next(&first).seq, SND0 + MSS);
+	assert_int_equal(next(&template).len, 7);
+	assert_int_equal(next(&first).seq, SND0 + 2 * MSS);
+	for (__u32 i = 0; i < 16; i++)			/* as many as are told apart */
+		assert_int_equal(train(SND0 + 4 * MSS + 7 + i * 2 * MSS, 2, MSS), XDP_REDIRECT);
+	assert_int_equal(wagon(&first), XDP_DROP);
+}
+
+/* RFC 3168 6.1.2: CWR on the first new segment only. */
+static void ecn(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.min.opts |= TOE_OPT_ECN;
+	c.ecn = TOE_ECN_CWR | TOE_ECN_ECHO;
+	make_hw(c);
+	env_ctl()->tx_filled = SND0 + 90 * MSS;
+	sent_ecn = 2;
+	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
+	assert_int_equal(next(&template).flags, ACK | ECE | CWR);
+	assert_int_equal(next(&template).flags, ACK | ECE);
+	assert_int_equal(next(&template).flags, ACK | ECE | PSH);
+	assert_int_equal(conn()->ecn, TOE_ECN_ECHO);
+}
+
+static void malformed(void **state)
+{
+	struct toe_desc d = desc(SND0, 3, MSS);
+	unsigned int len = hdr_room() + MSS;
+
+	(void)state;
+	assert_int_equal(tx(&d, len - 1, ENV_QP), XDP_DROP);
+	assert_int_equal(tx(&d, len + 1, ENV_QP), XDP_DROP);
+	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_DROP);
+	for (unsigned int nr = 0; nr < 0x10000; nr += nr < 2 || nr > 40 ? 1 + nr / 16 : 31) {
+		d.nr = (__u16)nr;
+		if (nr < 2 || nr > TOE_MAX_TRAIN)
+			assert_int_equal(tx(&d, len, ENV_QP), XDP_DROP);
+	}
+	d = desc(SND0, 3, 0);
+	assert_int_equal(tx(&d, len, ENV_QP), XDP_DROP);
+	d.last = MSS + 1;
+	assert_int_equal(tx(&d, len, ENV_QP), XDP_DROP);
+	d = desc(SND0, 3, 10);
+	d.len = MSS - 1;
+	assert_int_equal(tx(&d, len - 1, ENV_QP), XDP_DROP);
+	d.len = MSS + 1;
+	assert_int_equal(tx(&d, len + 1, ENV_QP), XDP_DROP);
+	assert_true(COUNTED(TX_MALFORMED) > 20);
+	assert_int_equal(conn()->min.snd_nxt, SND0);
+}
+
+static void refused(void **state)
+{
+	struct toe_desc d = desc(SND0, 3, MSS);
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	assert_int_equal(tx(&d, hdr_room() + MSS, ENV_OTHER_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_FOREIGN), 1);
+	assert_int_equal(train(SND0 + 1, 3, MSS), XDP_DROP);
+	assert_int_equal(COUNTED(TX_STALE), 1);
+	env_ctl()->tx_filled = SND0 + 3 * MSS - 1;		/* the last byte is still to be written */
+	assert_int_equal(train(SND0, 3, MSS), XDP_DROP);
+	c.min.cwnd = 3 * MSS - 1;
+	make_hw(c);
+	env_ctl()->tx_filled = SND0 + 90 * MSS;
+	assert_int_equal(train(SND0, 3, MSS), XDP_DROP);
+	assert_int_equal(COUNTED(TX_WINDOW), 1);
+	assert_int_equal(train(SND0, 3, MSS - 1), XDP_REDIRECT);
+	c = test_conn();
+	c.min.snd_mss = TOE_TRAIN_MSS - 1;			/* no room for the note */
+	make_hw(c);
+	d.len = TOE_TRAIN_MSS - 1;
+	d.last = 1;
+	env_ctl()->tx_filled = SND0 + 90 * MSS;
+	assert_int_equal(tx(&d, hdr_room() + d.len, ENV_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_MALFORMED), 1);
+	c = test_conn();
+	c.nic++;						/* one that never had trains */
+	make_hw(c);
+	env_ctl()->tx_filled = SND0 + 90 * MSS;
+	assert_int_equal(train(SND0, 3, MSS), XDP_DROP);
+	start(state);
+	env_mark();
+	env_put(env.tx->maps.nics, ENV_NIC, &(struct toe_nic){ .ifindex = ENV_NIC_IFINDEX });	/* or not any more */
+	assert_int_equal(train(SND0, 3, MSS), XDP_DROP);
+	env_put(env.tx->maps.nics, ENV_NIC, &(struct toe_nic){ .ifindex = ENV_NIC_IFINDEX, .flags = TOE_NIC_TRAINS });
+	assert_int_equal(COUNTED(TX_NO_TRAIN), 1);
+	assert_int_equal(conn()->min.snd_nxt, SND0);
+}
+
+/* The ring has gone to somebody else before the frames left. */
+static void ring_gone(void **state)
+{
+	struct hw_connid id = { .flow = test_flow(), .gen = ENV_GEN, .epoch = 1 }, none = {};
+
+	(void)state;
+	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
+	next(&template);
+	env_put(env.tx->maps.hw_connid, ENV_ID, &id);		/* larger rings */
+	assert_int_equal(wagon(&template), XDP_DROP);
+	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
+	next(&template);
+	env_put(env.tx->maps.hw_connid, ENV_ID, &none);		/* uploaded */
+	assert_int_equal(wagon(&template), XDP_DROP);
+	assert_int_equal(COUNTED(TX_TRAIN_LOST), 2);
+}
+
+/* ---- acknowledgements ---- */
+
+/* What is no part of it waits until a train is gone. */
+static void acks_wait(void **state)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_ACK, .hw_connid = ENV_ID, .gen = ENV_GEN };
+	struct seg s = plain(RCV0, MSS);
+	struct frame fr;
+
+	(void)state;
+	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
+	fr = template;
+	assert_true(conn()->train);
+	rx(&s);
+	s.seq += MSS;
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(env_ctl()->ack_due, 2);
+	env_ctl()->ack_due = 0;
+	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_DROP);
+	assert_int_equal(env_ctl()->ack_due, 2);
+	for (int i = 0; i < 3; i++)
+		next(&fr);
+	assert_false(conn()->train);
+	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_REDIRECT);
+	assert_int_equal(env_ctl()->ack_due, 0);
+	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
+	usleep(30000);					/* its frames were never made */
+	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_REDIRECT);
+}
+
+static void other_frames(void **state)
+{
+	struct seg s = plain(RCV0, 500);
+	struct frame *fr = build(&s);
+
+	(void)state;
+	assert_int_equal(wagon(fr), XDP_PASS);
+	assert_int_equal(out.len, fr->len);
+	assert_memory_equal(out.data, fr->data, fr->len);
+	memset(fr->data + 12, 0, 2);			/* marked, but whose train? */
+	for (fr->len = 14; fr->len < 500; fr->len += 7)
+		assert_int_equal(wagon(fr), XDP_DROP);
+	memset(fr->data, 0xff, sizeof(fr->data));
+	memset(fr->data + 12, 0, 2);
+	assert_int_equal(wagon(fr), XDP_DROP);
+}
+
+#define CASE(f) cmocka_unit_test_setup(f, start)
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
+		CASE(ring_gone), CASE(acks_wait), CASE(other_frames),
+	};
+	int failed;
+
+	env_open();
+	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
+	v6 = true;
+	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+}
