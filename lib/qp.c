@@ -204,7 +204,7 @@ static void desc_put(uint8_t *room, const struct ring *r, const struct toe_desc 
 {
 	*(struct toe_desc *)room = (struct toe_desc){
 		.magic = TOE_DESC_MAGIC, .op = desc->op, .flags = desc->flags, .hw_connid = r->connid, .gen = r->gen,
-		.seq = desc->seq, .len = desc->len, .csum = csum,
+		.seq = desc->seq, .len = desc->len, .csum = csum, .nr = desc->nr, .last = desc->last,
 	};
 }
 
@@ -248,6 +248,20 @@ static void write_vector(const struct qp *qp, const struct ring *r, const struct
 	}
 	desc_put(room, r, desc, csum);
 	sys3(SYS_writev, ld(&qp->fd), iov, n);
+}
+
+/* The frame is as long as a segment. Behind the header room it may hold what it likes: the first bytes of the
+ * first segment serve, and where its chunk ends the slack behind it. */
+void qp_train(struct qp *qp, const struct ring *r, const struct toe_desc *desc)
+{
+	_Alignas(struct toe_desc) uint8_t room[TOE_HDR_MAX] = { 0 };
+	struct iovec iov[2] = { { room, r->hdr_len } };
+	size_t piece;
+
+	iov[1].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq, desc->len, &piece);
+	iov[1].iov_len = desc->len;
+	desc_put(room, r, desc, 0);
+	sys3(SYS_writev, ld(&qp->fd), iov, 2);
 }
 
 /* Not by libc's calls: those are cancellation points, and the write lock is held. */

@@ -25,6 +25,8 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r);
 
 /* One frame: desc (op, flags, seq, len set by the caller), payload from the tx ring. */
 void qp_write(struct qp *qp, const struct ring *r, const struct toe_desc *desc);
+/* The same for TRAIN (nr, last, too): the engine takes the payload from the tx ring itself. */
+void qp_train(struct qp *qp, const struct ring *r, const struct toe_desc *desc);
 
 /* Take the wake bits of these (bit per pool index): push what is unsent, tell the epoll sets. self: the caller's
  * own set. */

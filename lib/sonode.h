@@ -47,6 +47,7 @@ struct sonode {
 	uint32_t qp_word;
 	uint32_t wwait;		/* threads that wait for room in the tx ring */
 	uint32_t small_end;	/* end of the last short segment sent, see tx.c */
+	uint32_t solo;		/* segments to be sent one by one before a train is tried again */
 	struct qp *qp;
 	pthread_mutex_t wlock;	/* writers of the tx ring */
 	void *wowner;		/* thread holding it, for calls from signal handlers */

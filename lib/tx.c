@@ -47,9 +47,52 @@ static uint32_t next_len(const struct sonode *sn, const struct ring *r, uint32_t
 	return len;
 }
 
+#define SOLO	256	/* segments until a train is tried again that was refused */
+
+/* How many segments may leave together with the one in desc: nr, and the length of the last. */
+static void next_train(const struct sonode *sn, const struct ring *r, uint32_t filled, bool more, bool force,
+		       struct toe_desc *desc)
+{
+	uint32_t una = ld_acq(&r->ctl->snd_una), rest = filled - desc->seq, room = ld(&r->ctl->snd_edge) - desc->seq;
+	uint32_t fits = room < rest ? room : rest, nr = fits / r->mss, last = rest - nr * r->mss;
+
+	if (desc->len < r->mss || r->mss < TOE_TRAIN_MSS || sn->solo)
+		return;
+	desc->last = r->mss;
+	if (nr >= TOE_MAX_TRAIN) {
+		nr = TOE_MAX_TRAIN;
+	} else if (fits == rest && last && (force || !nagle_holds(sn, una, desc->seq, more))) {
+		desc->last = last;
+		nr++;
+	}
+	if (nr)			/* snd_edge was read again */
+		desc->nr = nr;
+}
+
+/* One write. False: the engine did not take it. */
+static bool push_one(struct sonode *sn, const struct ring *r, struct qp *qp, uint32_t filled, struct toe_desc *desc)
+{
+	bool train = desc->nr > 1;
+	uint32_t last = train ? desc->last : desc->len;
+	uint32_t end = desc->seq + (desc->nr - 1) * desc->len + last;
+
+	desc->op = train ? TOE_OP_TRAIN : TOE_OP_DATA;
+	desc->flags = end == filled ? TOE_DESC_PSH : 0;
+	if (train)
+		qp_train(qp, r, desc);
+	else
+		qp_write(qp, r, desc);
+	if (ld_acq(&r->ctl->snd_nxt) == desc->seq)
+		return false;
+	if (last < r->mss)
+		sn->small_end = end;
+	sn->solo -= !!sn->solo;
+	return true;
+}
+
 void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 {
-	struct toe_desc desc = { .op = TOE_OP_DATA };
+	struct toe_desc desc = { .nr = 1 };
 	uint32_t filled, len, seq;
 	struct qp *qp;
 
@@ -57,15 +100,17 @@ void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 		return;
 	qp = qp_bind(sn, r);
 	while (qp && (len = next_len(sn, r, filled, more, force, &seq))) {
-		desc.seq = seq;
-		desc.len = len;
-		desc.flags = desc.seq + len == filled ? TOE_DESC_PSH : 0;
-		qp_write(qp, r, &desc);
-		if (ld_acq(&r->ctl->snd_nxt) == desc.seq)
+		desc = (struct toe_desc){ .seq = seq, .len = len, .nr = 1 };
+		next_train(sn, r, filled, more, force, &desc);
+		if (push_one(sn, r, qp, filled, &desc))
+			continue;
+		/* if not even one segment leaves, it is not for want of trains */
+		sn->solo = desc.nr > 1 ? SOLO : 0;
+		if (desc.nr == 1)
 			break;
-		if (len < r->mss)
-			sn->small_end = desc.seq + len;
 	}
+	if (qp && ld_acq(&r->ctl->ack_due) >= 2)	/* put off so as not to overtake a train, or for a doorbell */
+		tx_ack(sn, r);
 }
 
 static bool hw_ring(struct sonode *sn, struct ring *r)

@@ -53,7 +53,7 @@ static struct fake {
 	int tap[FAKE_QPS], libend[FAKE_QPS];
 	unsigned int nr_qps;
 	struct fake_conn conns[FAKE_CONNS];
-	unsigned long bad, frames, acks, binds, doorbells, uploads, offloads;
+	unsigned long bad, frames, trains, acks, binds, doorbells, uploads, offloads;
 } fake;
 
 static ssize_t (*libc_recvmsg)(int fd, struct msghdr *m, int flags);
@@ -342,8 +342,11 @@ static void fake_frame(unsigned int qp, const uint8_t *f, size_t len)
 			c = &fake.conns[i];
 	if (len != hdr + d.len || d.magic != TOE_DESC_MAGIC || d.len > FAKE_MSS)
 		fake.bad++;
+	else if (d.op == TOE_OP_TRAIN)
+		fake.bad += d.len != FAKE_MSS || d.nr < 2 || d.nr > TOE_MAX_TRAIN || !d.last || d.last > d.len;
 	else if (csum_partial(f + hdr, d.len) != d.csum)
 		fake.bad++;
+	fake.trains += d.op == TOE_OP_TRAIN;
 	if (d.op == TOE_OP_BIND)
 		fake.binds++;
 	if (d.op == TOE_OP_ACK)

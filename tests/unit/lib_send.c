@@ -35,6 +35,19 @@ void qp_write(struct qp *qp, const struct ring *r, const struct toe_desc *d)
 	r->ctl->snd_nxt += d->len;
 }
 
+/* And toe_train: which segments leave together is lib_train's to know. */
+void qp_train(struct qp *qp, const struct ring *r, const struct toe_desc *d)
+{
+	struct toe_desc one = { .op = TOE_OP_DATA, .seq = d->seq };
+
+	assert_int_equal(d->op, TOE_OP_TRAIN);
+	for (unsigned int i = 1; i <= d->nr; i++, one.seq += one.len) {
+		one.len = i == d->nr ? d->last : d->len;
+		one.flags = i == d->nr ? d->flags : 0;
+		qp_write(qp, r, &one);
+	}
+}
+
 void sonode_adopt(struct sonode *s)
 {
 	(void)s;

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Which segments the library lets leave together (lib/tx.c), before an engine that answers at once. */
+#include <string.h>
+#include "tests/unit/test.h"
+#include "lib/tx.c"
+
+#define MSS	1448U
+#define START	0xffffe000U		/* sequence numbers wrap */
+
+static struct toe_ring_ctl ctl;
+static struct ring r;
+static struct sonode sn;
+static struct qp qp_here;
+static struct toe_desc sent[600];
+static unsigned int nr_sent, nr_acks;
+static bool has_trains, has_room;
+
+struct qp *qp_bind(struct sonode *s, const struct ring *ring)
+{
+	(void)s;
+	(void)ring;
+	return &qp_here;
+}
+
+static void engine(const struct toe_desc *d, uint32_t bytes, bool takes)
+{
+	assert_true(nr_sent < NR(sent));
+	sent[nr_sent++] = *d;
+	if (takes && has_room)
+		ctl.snd_nxt = d->seq + bytes;
+}
+
+void qp_write(struct qp *qp, const struct ring *ring, const struct toe_desc *d)
+{
+	(void)qp;
+	(void)ring;
+	if (d->op == TOE_OP_ACK)
+		nr_acks++;
+	else
+		engine(d, d->len, true);
+}
+
+void qp_train(struct qp *qp, const struct ring *ring, const struct toe_desc *d)
+{
+	(void)qp;
+	assert_int_equal(d->op, TOE_OP_TRAIN);
+	assert_int_equal(d->len, ring->mss);
+	engine(d, (d->nr - 1U) * d->len + d->last, has_trains);
+}
+
+void sonode_adopt(struct sonode *s)
+{
+	(void)s;
+}
+
+int sonode_ring(struct sonode *s, uint32_t word, struct ring *ring)
+{
+	(void)s;
+	(void)word;
+	(void)ring;
+	return -ESTALE;
+}
+
+void sonode_opts_read(struct sonode *s, uint32_t word)
+{
+	(void)s;
+	(void)word;
+}
+
+static int start(void **state)
+{
+	(void)state;
+	memset(&sn, 0, sizeof(sn));
+	sn.small_end = START;
+	r = (struct ring){ .ctl = &ctl, .mss = MSS, .tx_size = 2U << 20 };
+	ctl = (struct toe_ring_ctl){ .snd_una = START, .snd_nxt = START, .tx_filled = START, .snd_edge = START + (1U << 20) };
+	nr_sent = nr_acks = 0;
+	has_trains = has_room = true;
+	return 0;
+}
+
+static void fill(uint32_t bytes)
+{
+	ctl.tx_filled = (uint32_t)(ctl.snd_nxt + bytes);
+}
+
+static void one(unsigned int i, uint16_t op, uint16_t nr, uint16_t last, bool psh)
+{
+	assert_true(i < nr_sent);
+	assert_int_equal(sent[i].op, op);
+	if (op == TOE_OP_TRAIN)
+		assert_int_equal(sent[i].nr, nr);
+	assert_int_equal(op == TOE_OP_TRAIN ? sent[i].last : sent[i].len, last);
+	assert_int_equal(!!(sent[i].flags & TOE_DESC_PSH), psh);
+}
+
+static void long_write(void **state)
+{
+	(void)state;
+	fill(65536);
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 2);
+	one(0, TOE_OP_TRAIN, TOE_MAX_TRAIN, MSS, false);
+	one(1, TOE_OP_TRAIN, 14, 65536 % MSS, true);
+	assert_int_equal(sn.small_end, START + 65536);
+}
+
+static void short_writes(void **state)
+{
+	(void)state;
+	fill(MSS);
+	tx_push(&sn, &r, false, false);
+	one(0, TOE_OP_DATA, 1, MSS, true);
+	fill(MSS + 1);
+	tx_push(&sn, &r, false, false);
+	one(1, TOE_OP_TRAIN, 2, 1, true);
+	fill(2 * MSS);
+	tx_push(&sn, &r, false, false);
+	one(2, TOE_OP_TRAIN, 2, MSS, true);
+	assert_int_equal(nr_sent, 3);
+}
+
+/* A short segment waits for a short one, for more, for the cork; the full ones before it do not. */
+static void held_back(void **state)
+{
+	(void)state;
+	fill(10);
+	tx_push(&sn, &r, false, false);
+	one(0, TOE_OP_DATA, 1, 10, true);
+	fill(3 * MSS + 5);
+	tx_push(&sn, &r, false, false);
+	one(1, TOE_OP_TRAIN, 3, MSS, false);
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 2);
+	ctl.snd_una = ctl.snd_nxt;
+	fill(2 * MSS + 5);
+	tx_push(&sn, &r, true, false);
+	one(2, TOE_OP_TRAIN, 2, MSS, false);
+	tx_push(&sn, &r, false, true);
+	one(3, TOE_OP_DATA, 1, 5, true);
+	sn.cork = 1;
+	fill(2 * MSS + 5);
+	tx_push(&sn, &r, false, false);
+	one(4, TOE_OP_TRAIN, 2, MSS, false);
+	fill(2 * MSS + 5);
+	tx_push(&sn, &r, false, true);
+	one(5, TOE_OP_TRAIN, 3, 5, true);
+	assert_int_equal(nr_sent, 6);
+}
+
+static void window(void **state)
+{
+	(void)state;
+	fill(65536);
+	ctl.snd_edge = START + 3 * MSS + 100;
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 1);
+	one(0, TOE_OP_TRAIN, 3, MSS, false);
+	ctl.snd_edge = START + 5 * MSS - 1;
+	tx_push(&sn, &r, false, false);
+	one(1, TOE_OP_DATA, 1, MSS, false);
+	assert_int_equal(nr_sent, 2);
+}
+
+static void without_trains(void **state)
+{
+	(void)state;
+	has_trains = false;
+	fill(400 * MSS);
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(ctl.snd_nxt, START + 400 * MSS);
+	assert_int_equal(nr_sent, 402);			/* one in 256 is tried in vain */
+	one(0, TOE_OP_TRAIN, TOE_MAX_TRAIN, MSS, false);
+	one(1, TOE_OP_DATA, 1, MSS, false);
+	one(257, TOE_OP_TRAIN, TOE_MAX_TRAIN, MSS, false);
+}
+
+/* It is not for want of trains, and nothing is written for ever. */
+static void without_room(void **state)
+{
+	(void)state;
+	has_room = false;
+	fill(400 * MSS);
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 2);
+	has_room = true;
+	tx_push(&sn, &r, false, false);
+	one(2, TOE_OP_TRAIN, TOE_MAX_TRAIN, MSS, false);
+}
+
+static void tiny_segments(void **state)
+{
+	(void)state;
+	r.mss = TOE_TRAIN_MSS - 1;
+	fill(10 * r.mss);
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 10);
+}
+
+/* Put off while the train left. */
+static void acknowledges(void **state)
+{
+	(void)state;
+	fill(3 * MSS);
+	ctl.ack_due = 1;
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_acks, 0);
+	fill(3 * MSS);
+	ctl.ack_due = 2;
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 2);
+	assert_int_equal(nr_acks, 1);
+}
+
+#define CASE(f) cmocka_unit_test_setup(f, start)
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		CASE(long_write), CASE(short_writes), CASE(held_back), CASE(window), CASE(without_trains),
+		CASE(without_room), CASE(tiny_segments), CASE(acknowledges),
+	};
+
+	return cmocka_run_group_tests(cases, NULL, NULL);
+}
