@@ -115,6 +115,15 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } nic_dev SEC(".maps");
 
+/* struct bpf_devmap_val: interface, then program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, TOE_MAX_NICS);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, 2 * sizeof(__u32));
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} nic_reply SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, TOE_MAX_NICS);

@@ -5,22 +5,9 @@
 #include "rx_check.h"
 #include "rx_ack.h"
 #include "rx_data.h"
-#include "train.h"
+#include "rx_reply.h"
 
 char LICENSE[] SEC("license") = "GPL";
-
-/* Answer from here, in the frame itself. */
-static __always_inline int rx_reply(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
-{
-	if (hdr_ack(ctx, c, r->ctl, c->min.snd_nxt, r->now.ms))
-		return XDP_DROP;
-	ack_left(c, r->ctl, r->clk);
-	publish_rcv(c, r->ctl);
-	count(RX_ACKS_OUT);
-	if (c->nic == toe_nic_id && !(toe_nic_flags & TOE_NIC_REDIRECT))
-		return XDP_TX;
-	return bpf_redirect_map(&nic_dev, c->nic, XDP_DROP);
-}
 
 static __always_inline bool rx_doorbell(struct hw_conn *c, const struct rx *r, __u32 *qp)
 {

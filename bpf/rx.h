@@ -20,6 +20,7 @@ enum rx_event {
 	RX_EV_SPACE = 8,	/* tx ring space or window that somebody waits for */
 	RX_EV_PUMP = 16,	/* window has opened, bytes wait to be sent */
 	RX_EV_RTX = 32,		/* the segment at snd_una is to be sent again */
+	RX_EV_STRETCH = 64,	/* an acknowledgement of data in order: the next one would do */
 };
 
 struct rx {			/* a segment of a connection in hardware */

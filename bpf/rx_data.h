@@ -35,7 +35,7 @@ static __always_inline void text_ack_policy(struct hw_conn *c, __u32 len, struct
 		c->unacked_segs++;
 	r->ev |= RX_EV_ACK_DUE;
 	if (c->unacked_segs >= 2 || c->min.rcv_nxt - c->min.last_ack >= 2U * c->min.rcv_mss)
-		r->ev |= RX_EV_ACK_NOW;
+		r->ev |= RX_EV_ACK_NOW | RX_EV_STRETCH;
 }
 
 /* rcv_nxt reaches nxt: beyond it over what arrived before. Global: rare. */
@@ -133,6 +133,7 @@ static __always_inline void rx_data(struct xdp_md *ctx, struct hw_conn *c, const
 				    struct rx *r)
 {
 	struct text t;
+	bool filled;
 
 	if (!s->len)
 		return;
@@ -155,11 +156,14 @@ static __always_inline void rx_data(struct xdp_md *ctx, struct hw_conn *c, const
 		r->ev |= RX_EV_ACK_DUE | RX_EV_ACK_NOW;
 		return;
 	}
+	filled = c->nr_ooo;
 	text_in_order(c, &t, r);
 	text_ack_policy(c, s->len, r);
+	if (filled)
+		r->ev &= ~RX_EV_STRETCH;
 	/* the window's edge is reached, or it is a partial duplicate */
 	if (t.cut || t.seq != s->seq || t.end == c->min.rcv_adv)
-		r->ev |= RX_EV_ACK_NOW;
+		r->ev = (r->ev | RX_EV_ACK_NOW) & ~RX_EV_STRETCH;
 	publish_rcv(c, r->ctl);
 }
 

@@ -166,6 +166,34 @@ static __always_inline int train_segment(struct xdp_md *ctx, const struct train 
 	return train_alive(t) ? 0 : -1;
 }
 
+/* Has the engine made a newer one on this CPU, which is behind this one in the queue? */
+static __always_inline bool ack_superseded(const struct train *t)
+{
+	__u32 zero = 0;
+	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
+	struct ack_slot *slot;
+
+	if (!cpu)
+		return false;
+	slot = &cpu->ack[t->hw_connid & (ACK_SLOTS - 1)];
+	return slot->hw_connid == t->hw_connid && slot->nr_cpu != t->nr_cpu;
+}
+
+static __always_inline int ack_leave(struct xdp_md *ctx, const struct train *t)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+
+	if (ack_superseded(t)) {
+		count(RX_ACKS_SAVED);
+		return XDP_DROP;
+	}
+	if ((void *)(eth + 1) > end)
+		return XDP_DROP;
+	eth->h_proto = t->proto;
+	return bpf_xdp_adjust_tail(ctx, (int)t->hdr_len - (int)(TRAIN_OFF + sizeof(*t))) ? XDP_DROP : XDP_PASS;
+}
+
 SEC("xdp/devmap")
 int toe_train(struct xdp_md *ctx)
 {
@@ -174,6 +202,8 @@ int toe_train(struct xdp_md *ctx)
 
 	if (!i)
 		return XDP_PASS;
+	if (i > 0 && t.kind == NOTE_ACK)
+		return ack_leave(ctx, &t);
 	if (i > 0)
 		i = train_next(&t);
 	if (i >= 0 && i + 1 == t.nr)

@@ -16,13 +16,20 @@
 
 #define TRAIN_OFF		96	/* of the note in the frame, behind the headers */
 #define TRAIN_SLOTS		16	/* trains that may be under way on a CPU; power of 2 */
+#define ACK_SLOTS		64	/* connections with acknowledgements under way on a CPU; power of 2 */
+
+enum train_kind {
+	NOTE_TRAIN = 1,
+	NOTE_ACK = 2,		/* bpf/rx_reply.h */
+};
 
 /* The note. EtherType 0 in the frame's header says that there is one: no other frame of an engine has that, and
  * no application writes what stands there. */
 struct train {
-	__u64 life;		/* struct hw_connid, when the train was made */
+	__u32 kind;		/* enum train_kind; NOTE_ACK has hw_connid, nr_cpu, proto and hdr_len, too */
 	__u32 hw_connid;
-	__u32 nr_cpu;		/* struct train_slot */
+	__u64 life;		/* struct hw_connid, when the train was made */
+	__u32 nr_cpu;		/* struct train_slot, struct ack_slot */
 	__u32 seq;		/* of the first segment */
 	struct toe_ring_ref tx;
 	__u16 len;		/* payload bytes of a segment */
@@ -35,9 +42,9 @@ struct train {
 	__u8 first_flags;	/* TCP flags of the first segment beyond the template's, and of the last */
 	__u8 last_flags;
 	__u8 v4;
-	__u8 pad[3];
+	__u8 pad[7];
 };
-_Static_assert(sizeof(struct train) == 40, "train");
+_Static_assert(sizeof(struct train) == 48, "train");
 _Static_assert(TRAIN_OFF >= TOE_HDR_MAX, "the note would be under the headers");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_HDR_LEN(2, 0) + TOE_TRAIN_MSS, "the note would be behind the frame");
 
@@ -47,10 +54,17 @@ struct train_slot {
 	__u32 next;		/* segment to be made */
 };
 
+/* The newest acknowledgement of a connection on its way out of this CPU that another may stand for. */
+struct ack_slot {
+	__u32 hw_connid;
+	__u32 nr_cpu;
+};
+
 struct train_cpu {
 	__u32 nr;
 	__u32 pad;
 	struct train_slot slot[TRAIN_SLOTS];
+	struct ack_slot ack[ACK_SLOTS];
 };
 
 /*

@@ -47,6 +47,7 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, str
 	slot = &cpu->slot[note->nr_cpu & (TRAIN_SLOTS - 1)];
 	slot->nr_cpu = note->nr_cpu;
 	slot->next = 0;
+	note->kind = NOTE_TRAIN;
 	note->hw_connid = id;
 	note->tx = c->tx;
 	note->v4 = c->min.flow.family == 2;

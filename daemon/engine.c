@@ -43,6 +43,7 @@ static const struct {
 	{ "qp_dev",	&engine.qp_dev },
 	{ "nics",	&engine.nics },
 	{ "nic_dev",	&engine.nic_dev },
+	{ "nic_reply",	&engine.nic_reply },
 	{ "nets",	&engine.nets },
 	{ "ports",	&engine.ports },
 	{ "hold",	&engine.hold },

@@ -11,7 +11,7 @@
 #include "toe/maps.h"
 
 struct engine {
-	int hw_conn_t, hw_connid, slabs, qps, qp_dev, nics, nic_dev, nets, ports, hold, stats, trains;
+	int hw_conn_t, hw_connid, slabs, qps, qp_dev, nics, nic_dev, nic_reply, nets, ports, hold, stats, trains;
 	int cmd_prog;		/* toe_cmd */
 	int tx_prog;		/* toe_tx, attached to every TAP */
 	int train_prog;		/* toe_train, of every devmap entry in trains */

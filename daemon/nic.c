@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <stdio.h>
@@ -150,12 +151,14 @@ static int enter_maps(const struct nic *nic)
 		.flags = (nic->partial_ok ? TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT : 0) |
 			 (nic->trains ? TOE_NIC_TRAINS : 0),
 	};
+	struct bpf_devmap_val reply = { .ifindex = (__u32)nic->ifindex, .bpf_prog.fd = nic->trains ? engine.train_prog : 0 };
 	struct toe_netdev dev = { .netns_cookie = nic->in->cookie, .ifindex = (__u32)nic->ifindex };
 	struct toe_netval where = { .net = (__u16)nic->net, .nic = (__u16)nic->id };
 	__u32 key = nic->id, ifindex = (__u32)nic->ifindex;
 
 	if (bpf_map_update_elem(engine.nics, &key, &val, BPF_ANY) ||
 	    bpf_map_update_elem(engine.nic_dev, &key, &ifindex, BPF_ANY) ||
+	    bpf_map_update_elem(engine.nic_reply, &key, &reply, BPF_ANY) ||
 	    bpf_map_update_elem(engine.nets, &dev, &where, BPF_ANY))
 		return -errno;
 	return 0;
@@ -169,6 +172,7 @@ static void leave_maps(const struct nic *nic)
 
 	bpf_map_delete_elem(engine.nets, &dev);
 	bpf_map_delete_elem(engine.nic_dev, &key);
+	bpf_map_delete_elem(engine.nic_reply, &key);
 	train_leave(nic->id);
 	bpf_map_update_elem(engine.nics, &key, &none, BPF_ANY);
 }
@@ -202,12 +206,15 @@ static void nic_set_net(struct nic *nic, struct net *net)
 
 static int attach_here(struct nic *nic, char *err, size_t err_len)
 {
-	int ret = nic_xdp_attach(nic, err, err_len);
+	int ret;
 
-	if (ret)
-		return ret;
 	if (!nic->generic)
 		enter_trains(nic);
+	ret = nic_xdp_attach(nic, err, err_len);
+	if (ret) {
+		train_leave(nic->id);
+		return ret;
+	}
 	ret = enter_maps(nic);
 	if (!ret)
 		return 0;

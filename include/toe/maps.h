@@ -16,6 +16,8 @@
  * trains      array of maps  NIC * TOE_MAX_TRAIN + segments - 1 -> devmap, which names the interface that many times
  *                            over, each time with the program toe_train
  * train_cpu   per-CPU array  struct train_cpu (bpf/train.h), one
+ * nic_reply   devmap         NIC -> interface with toe_train, for what the RX engine sends: in one NAPI run the
+ *                            kernel applies the program of the first frame for a device to all of them
  * nets        hash           struct toe_netdev -> struct toe_netval
  * ports       hash           __u16 local or remote port -> __u8 (port filter)
  * hold        ring buffer    struct toe_held
@@ -103,7 +105,8 @@ struct toe_netval {
 	X(TX_TRAINS,	"trains of segments sent by the TX engine") \
 	X(TX_TRAIN_SEGS, "segments that left in a train") \
 	X(TX_NO_TRAIN,	"trains refused, the interface has none of that length") \
-	X(TX_TRAIN_LOST, "segments of a train that could not be made")
+	X(TX_TRAIN_LOST, "segments of a train that could not be made") \
+	X(RX_ACKS_SAVED, "acknowledgements that a newer one stood for")
 
 enum toe_stat {
 #define X(sym, text) TOE_ST_##sym,

@@ -53,7 +53,7 @@ enum { CHUNK_RX = 0, CHUNK_TX = 4, CHUNK_QP = 8, CHUNK_OTHER_QP = 9, CHUNK_DAEMO
 #define ENV_RING	(TOE_CHUNK_DATA << ENV_ORDER)
 
 struct env {
-	struct rx_bpf *rx, *replay;
+	struct rx_bpf *rx, *replay, *veth;	/* veth: the NIC is one */
 	struct tx_bpf *tx;
 	struct train_bpf *train;
 	struct cmd_bpf *cmd;
@@ -112,7 +112,7 @@ static inline void env_put(struct bpf_map *map, __u32 key, const void *value)
 /* libbpf before 1.6 does not take a pinned devmap for what it is: the kernel adds to its flags. */
 static inline void env_share(struct bpf_object *obj)
 {
-	static const char *const names[] = { "qp_dev", "nic_dev" };
+	static const char *const names[] = { "qp_dev", "nic_dev", "nic_reply" };
 
 	for (size_t i = 0; i < NR(names); i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(obj, names[i]);
@@ -130,17 +130,20 @@ static inline void env_load(const char *dir)
 	env.tx = tx_bpf__open_opts(&opts);
 	env.rx = rx_bpf__open_opts(&opts);
 	env.replay = rx_bpf__open_opts(&opts);
-	TRY(env.cmd && env.tx && env.rx && env.replay);
-	env.rx->rodata->toe_nic_id = env.replay->rodata->toe_nic_id = ENV_NIC;
-	env.rx->rodata->toe_net = env.replay->rodata->toe_net = ENV_NET;
+	env.veth = rx_bpf__open_opts(&opts);
+	TRY(env.cmd && env.tx && env.rx && env.replay && env.veth);
+	env.rx->rodata->toe_nic_id = env.replay->rodata->toe_nic_id = env.veth->rodata->toe_nic_id = ENV_NIC;
+	env.rx->rodata->toe_net = env.replay->rodata->toe_net = env.veth->rodata->toe_net = ENV_NET;
+	env.veth->rodata->toe_nic_flags = TOE_NIC_REDIRECT | TOE_NIC_TRAINS;
 	env.replay->rodata->toe_replay = 1;
 	env.replay->rodata->toe_nic_flags = TOE_NIC_PARTIAL_OK;
 	TRY(!cmd_bpf__load(env.cmd));
 	env_share(env.tx->obj);
 	env_share(env.rx->obj);
 	env_share(env.replay->obj);
+	env_share(env.veth->obj);
 	TRY(!tx_bpf__load(env.tx));
-	TRY(!rx_bpf__load(env.rx) && !rx_bpf__load(env.replay));
+	TRY(!rx_bpf__load(env.rx) && !rx_bpf__load(env.replay) && !rx_bpf__load(env.veth));
 }
 
 /* toe_train as an XDP program like others: BPF_PROG_RUN refuses those of a devmap. Trains of every length for the NIC. One
@@ -222,6 +225,7 @@ static inline void env_open(void)
 	TRY(env.held);
 	env_tap(ENV_NIC_IFINDEX);
 	env_put(env.tx->maps.nic_dev, ENV_NIC, &nic);
+	env_put(env.tx->maps.nic_reply, ENV_NIC, (__u32[2]){ nic });
 	env_trains(dir);
 	env_qp(TOE_QP_DAEMON, TOE_MAX_APPS - 1, TOE_QP_PRIV, CHUNK_DAEMON);
 	env_qp(ENV_QP, ENV_APP, 0, CHUNK_QP);

@@ -272,6 +272,79 @@ static void acks_wait(void **state)
 	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_REDIRECT);
 }
 
+static bool marked;
+
+/* A segment arrives on a veth; the frame that answers it, in template. */
+static int arrive(const struct seg *s)
+{
+	struct frame *fr = build(s);
+	int act = run_prog(env.veth->progs.toe_rx, fr->data, fr->len, ENV_NIC_IFINDEX, &template);
+
+	marked = act == XDP_REDIRECT && !template.data[12] && !template.data[13];
+	return act;
+}
+
+static int arrive_at(__u32 seq)
+{
+	struct seg s = plain(seq, MSS);
+
+	return arrive(&s);
+}
+
+static void newest_ack(void **state)
+{
+	struct frame first, second;
+
+	(void)state;
+	assert_int_equal(arrive_at(RCV0), XDP_DROP);
+	assert_int_equal(arrive_at(RCV0 + MSS), XDP_REDIRECT);
+	assert_true(marked);
+	first = template;
+	assert_int_equal(next(&first).ack, RCV0 + 2 * MSS);	/* alone: it leaves */
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_DROP);
+	assert_int_equal(arrive_at(RCV0 + 3 * MSS), XDP_REDIRECT);
+	second = template;
+	arrive_at(RCV0 + 4 * MSS);
+	assert_int_equal(arrive_at(RCV0 + 5 * MSS), XDP_REDIRECT);
+	assert_int_equal(wagon(&second), XDP_DROP);
+	assert_int_equal(COUNTED(RX_ACKS_SAVED), 1);
+	assert_int_equal(next(&template).ack, RCV0 + 6 * MSS);
+	assert_int_equal(out.len, hdr_room());
+	assert_int_equal(COUNTED(RX_ACKS_SAVED), 1);
+}
+
+/* What says more than "so far" leaves in any case, and stands for nothing else. */
+static void telling_acks(void **state)
+{
+	struct seg s = plain(RCV0 + 3 * MSS, MSS);
+	struct hw_conn c = test_conn();
+	struct frame first;
+
+	(void)state;
+	arrive_at(RCV0);
+	arrive_at(RCV0 + MSS);
+	first = template;
+	assert_int_equal(arrive(&s), XDP_REDIRECT);		/* out of order */
+	assert_false(marked);
+	assert_int_equal(wagon(&template), XDP_PASS);
+	assert_int_equal(dissect(&out).nr_sack, 1);
+	assert_int_equal(next(&first).ack, RCV0 + 2 * MSS);
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_REDIRECT);	/* the gap is filled */
+	assert_false(marked);
+	assert_int_equal(arrive_at(RCV0), XDP_REDIRECT);	/* a duplicate */
+	assert_false(marked);
+	c.min.opts |= TOE_OPT_ECN;
+	make_hw(c);
+	s = plain(RCV0, MSS);
+	s.ecn = 3;
+	assert_int_equal(arrive(&s), XDP_REDIRECT);
+	assert_false(marked);
+	arrive_at(RCV0 + MSS);
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_REDIRECT);	/* ECE until CWR */
+	assert_false(marked);
+	assert_int_equal(COUNTED(RX_ACKS_SAVED), 0);
+}
+
 static void other_frames(void **state)
 {
 	struct seg s = plain(RCV0, 500);
@@ -295,7 +368,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
-		CASE(ring_gone), CASE(acks_wait), CASE(other_frames),
+		CASE(ring_gone), CASE(acks_wait), CASE(newest_ack), CASE(telling_acks), CASE(other_frames),
 	};
 	int failed;
 

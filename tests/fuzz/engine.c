@@ -169,7 +169,7 @@ static void start(void)
 	toe_nic_id = 2;
 	toe_net = 7;
 	toe_replay = 0;
-	toe_nic_flags = (knobs >> 1) & 3;
+	toe_nic_flags = ((knobs >> 1) & 3) | (knobs & 16 ? TOE_NIC_TRAINS : 0);
 	shim.nic.flags = knobs & 8 ? 0 : TOE_NIC_TRAINS;
 	shim.qp[TOE_QP_DAEMON] = (struct toe_qp){ .app = 99, .flags = TOE_QP_PRIV, .chunk = CHUNK_DAEMON };
 	shim.qp[QP] = (struct toe_qp){ .app = APP, .chunk = CHUNK_QP };
@@ -307,8 +307,15 @@ static void check_out(int act, const struct inv_state *a, uint32_t len)
 {
 	const char *bad;
 
-	if (act != XDP_TX && !(act == XDP_REDIRECT && shim.redirect_map == &nic_dev))
+	if (act != XDP_TX && !(act == XDP_REDIRECT && shim.redirect_map == &nic_reply))
 		return;
+	if (!shim.frame[12] && !shim.frame[13]) {	/* has a note, and is the newest of its kind */
+		static uint8_t copy[4096];
+
+		memcpy(copy, shim.frame, len);
+		if (shim_run(toe_train, copy, &len, 2000) != XDP_PASS)
+			die("the newest acknowledgement does not leave");
+	}
 	bad = inv_out(a, shim.frame, len, 1);
 	if (bad)
 		die(bad);
