@@ -30,6 +30,7 @@ try:
             while len(got) < len(data) and (piece := s.recv(len(data) - len(got))):
                 got += piece
             print("right" if got == data else "WRONG", line.strip(), flush=True)
+        s.shutdown(socket.SHUT_WR)
     while (piece := s.recv(1 << 16)):
         if role == "server":
             s.sendall(piece)
