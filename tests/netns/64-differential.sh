@@ -28,10 +28,13 @@ offload=(--offload "$B/toectl" --rundir "$RUNDIR" -- "$B/toectl" --rundir "$RUND
 peer 41000 hardware4 "${offload[@]}" || fail "hardware run"
 [ "$(counter RX_SEGS)" -ge 50 ] || fail "the RX engine took $(counter RX_SEGS) segments"
 [ "$(counter TX_SEGS)" -ge 20 ] || fail "the TX engine sent $(counter TX_SEGS) segments"
-rx=$(counter RX_SEGS) tx=$(counter TX_SEGS)
-DIFF_V6=1 peer 41000 hardware6 "${offload[@]}" || fail "hardware run, IPv6"
-[ $(($(counter RX_SEGS) - rx)) -ge 50 ] || fail "the RX engine took $(($(counter RX_SEGS) - rx)) segments of IPv6"
-[ $(($(counter TX_SEGS) - tx)) -ge 20 ] || fail "the TX engine sent $(($(counter TX_SEGS) - tx)) segments of IPv6"
+# The carrier went with the peer. Some seconds after it is back IPv6 has its addresses and routes anew, and connections
+# that were in hardware before would be uploaded in the middle.
+toed_stop || fail "toed does not stop"
+toed_start srv
+DIFF_V6=1 peer 42000 hardware6 "${offload[@]}" || fail "hardware run, IPv6"
+[ "$(counter RX_SEGS)" -ge 50 ] || fail "the RX engine took $(counter RX_SEGS) segments of IPv6"
+[ "$(counter TX_SEGS)" -ge 20 ] || fail "the TX engine sent $(counter TX_SEGS) segments of IPv6"
 [ -z "${KEEP:-}" ] || cp "$LOGS"/*.json "$KEEP/"
 for v in 4 6; do
 	"$DIFF/compare" "$LOGS/kernel$v.json" "$LOGS/hardware$v.json" "$DIFF/intended.txt" || fail "differences, IPv$v"
