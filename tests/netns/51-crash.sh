@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # toed is killed while streams run in the engines. One that cannot start leaves them alone, one that can takes over:
 # the streams go on, the new toed knows the connections and can move them, and stops properly.
 #

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # toed is stopped and started again under a running program: what the library knew of the old toed
 # (queue pairs, slabs, table) is void, new connections move as at first, and so does one that lives through all.
 #

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # The unit file as it is installed, under a systemd of the test's own (a process, mount and cgroup namespace, its
 # units these): toed starts and says so; `systemctl stop` under load brings every connection back to the kernel before
 # toed ends; killed, it is started again and takes its connections over; `systemctl restart` loses nothing.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # toed dies, as of kill -9, at every numbered step of both moves and of the move to larger rings, under load; each time
 # another is started. The streams finish, every byte right and in order, and the connections can be moved again.
 #

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # The kernel refuses to rebuild a socket, before its connect or behind it (memory): once, and the upload succeeds at the
 # next try; as often as is tried, and the connection stays in hardware, where bytes go on, until a later upload; for
 # good, while toed must stop: then both ends are told of a reset, and nobody waits for ever.

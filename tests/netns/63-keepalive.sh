@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # Keepalive as the application set it, of a connection in hardware: probes go out, a peer that answers keeps it there,
 # one that is gone makes the kernel end the connection.
 #

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # TCP_USER_TIMEOUT, in the kernel and in hardware: a peer that is gone, one that answers window probes but never opens
 # its window, and one that answers no keepalive end with ETIMEDOUT, not before the time that the application set. A
 # peer that is back in time is served, and the option says what it said.

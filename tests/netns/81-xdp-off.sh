@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # The XDP program is taken off the interface under load, then replaced by another program, with toed running
 # and while it is dead: the connections go on in the kernel, can be offloaded again after an attach, and every byte is right.
 #

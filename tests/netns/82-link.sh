@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # Under load: the link goes down and comes up at either end, the address is removed and put back, the route is
 # removed and put back, with toed running and (the route) while it is dead. The streams stand still meanwhile, as the
 # kernel's would, go on afterwards, and every byte is right.

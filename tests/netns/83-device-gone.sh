@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # The interface is deleted under load, with toed running and while it is dead: the connections go back to the kernel,
 # and when a device with that address is there again they go on, can be offloaded, and every byte is right.
 #

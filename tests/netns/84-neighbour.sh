@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # A failover of the gateway's hardware address under load, announced (gratuitous ARP) and found out by the kernel only,
 # then a change of the server's own address, then a failover while toed is dead: the engines follow, the
 # connections stay in hardware, every byte is right.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # Under load, IPv4 then IPv6: the interface's MTU is lowered, a route's MTU is lowered, and a router on the way
 # starts to answer "fragmentation needed" / "packet too big": the connections go back to the kernel, which makes
 # smaller segments, can be offloaded again with those, and every byte is right.
