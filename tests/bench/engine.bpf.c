@@ -4,6 +4,7 @@
  * of BPF_PROG_RUN's loop meets the same segment as a new one. bench_call false: the preparation alone, to be deducted.
  */
 #include "maps.bpf.h"
+#include "tx_train.h"
 
 #define SECTION(name) __attribute__((section(name), used))
 char bench_license[] SECTION("license") = "GPL";
