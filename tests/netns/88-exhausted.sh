@@ -4,7 +4,7 @@
 # table, the hold ring. Connections stay on the kernel path, or get there, a reason or a counter says so, streams
 # go on, and when there is room again connections move again, without a restart.
 #
-#   cli stream clients -- eth0 ---- veth ---- eth0 [toed] -- srv stream servers (libtoe)
+#   cli stream clients -- eth0 ---- veth ---- eth0 [toed] -- srv stream servers (libtoe; one over IPv4, one over IPv6)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/netns/load.sh
@@ -15,7 +15,7 @@ LOAD_CONNS=10
 topo_veth
 toed_start srv -c "$LOGS/toed.conf"
 load_pair epoll 7000 36000000 150000
-load_pair threads 7001 36000000 150000
+LOAD_ADDR=$SRV6 load_pair threads 7001 36000000 150000
 eventually 10 all_on kernel 20 || fail "only $(on_path kernel) connections seen"
 
 because() { ctl --json list | python3 "$HELPERS/jsonget" --count why "$1"; }
@@ -81,6 +81,9 @@ finish new-client 60 || fail "the new client ($?)"
 say "hold ring: toed stands still while the peers send, and every connection is held"
 eventually 10 some_hw 16 || fail "only $(on_path hardware) in hardware"
 ctl --json show --all >"$LOGS/targets"
+for port in 7000 7001; do	# IPv4 and IPv6
+	[ "$(ctl list --port $port | grep -c hardware)" -gt 0 ] || fail "none of port $port is in hardware"
+done
 full=$(counter RX_HOLD_FULL) held=$(counter RX_HELD)
 kill -STOP "$TOED_PID"
 in_ns cli "$HELPERS/inject" 250 <"$LOGS/targets" || fail "inject"
