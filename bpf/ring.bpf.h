@@ -31,8 +31,13 @@ static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)
 	return p ? p + TOE_CHUNK_DATA : NULL;
 }
 
+enum ring_way {			/* a constant for each caller: none of it is left in a program */
+	RING_PUT,		/* frame to ring */
+	RING_GET,		/* ring to frame */
+};
+
 static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
-				      __u32 off, __u32 len)
+				      __u32 off, __u32 len, enum ring_way way)
 {
 	__u32 nr = (seq >> TOE_CHUNK_SHIFT) & ((1U << (r.order & 7)) - 1);
 	__u32 at = seq & (TOE_CHUNK_DATA - 1);
@@ -47,20 +52,22 @@ static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r,
 	barrier_var(at);
 	if (len >= TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
 		return -1;
-	return bpf_xdp_load_bytes(ctx, off, p + at, len + 1);
+	if (way == RING_PUT)
+		return bpf_xdp_load_bytes(ctx, off, p + at, len + 1);
+	return bpf_xdp_store_bytes(ctx, off, p + at, len + 1);
 }
 
-/* Place len bytes of the frame, from offset off on, at sequence number seq. */
-static __always_inline int ring_put(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
-				    __u32 off, __u32 len)
+/* The len bytes of the frame from offset off on, and those of the ring from sequence number seq on. */
+static __always_inline int ring_copy(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
+				     __u32 off, __u32 len, enum ring_way way)
 {
 	__u32 first = TOE_CHUNK_DATA - (seq & (TOE_CHUNK_DATA - 1));
 
 	if (first >= len)
-		return ring_piece(ctx, r, seq, off, len);
-	if (ring_piece(ctx, r, seq, off, first))
+		return ring_piece(ctx, r, seq, off, len, way);
+	if (ring_piece(ctx, r, seq, off, first, way))
 		return -1;
-	return ring_piece(ctx, r, seq + first, off + first, len - first);
+	return ring_piece(ctx, r, seq + first, off + first, len - first, way);
 }
 
 /* The library's positions, checked; rx_read must lie in [rcv_nxt - size, rcv_nxt]. */

@@ -91,7 +91,7 @@ static __always_inline void text_in_order(struct hw_conn *c, const struct text *
 /* Returns 0, or -1: dropped, but an acknowledgement is due all the same. */
 static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, const struct text *t)
 {
-	if (ring_put(ctx, c->rx, t->seq, t->off, t->end - t->seq)) {
+	if (ring_copy(ctx, c->rx, t->seq, t->off, t->end - t->seq, RING_PUT)) {
 		count(RX_BAD_RING);
 		return -1;
 	}

@@ -38,33 +38,6 @@ static __always_inline int train_next(const struct train *t)
 	return i < t->nr ? (int)i : -1;
 }
 
-static __always_inline int train_piece(struct xdp_md *ctx, const struct train *t, __u32 seq, __u32 off, __u32 len)
-{
-	__u32 nr = (seq >> TOE_CHUNK_SHIFT) & ((1U << (t->tx.order & 7)) - 1);
-	__u32 at = seq & (TOE_CHUNK_DATA - 1);
-	__u8 *p = slab_chunk(t->tx.slab, t->tx.chunk + nr);
-
-	if (!p)
-		return -1;
-	len--;			/* as in ring_piece() */
-	barrier_var(len);
-	barrier_var(at);
-	if (len >= TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
-		return -1;
-	return bpf_xdp_store_bytes(ctx, off, p + at, len + 1);
-}
-
-static __always_inline int train_payload(struct xdp_md *ctx, const struct train *t, __u32 seq, __u32 off, __u32 len)
-{
-	__u32 first = TOE_CHUNK_DATA - (seq & (TOE_CHUNK_DATA - 1));
-
-	if (first >= len)
-		return train_piece(ctx, t, seq, off, len);
-	if (train_piece(ctx, t, seq, off, first))
-		return -1;
-	return train_piece(ctx, t, seq + first, off + first, len - first);
-}
-
 /* Is the ring still the one of this connection? The atomic keeps the copy before the look. */
 static __always_inline bool train_alive(const struct train *t)
 {
@@ -161,7 +134,7 @@ static __always_inline int train_segment(struct xdp_md *ctx, const struct train 
 
 	if (len < t->len && bpf_xdp_adjust_tail(ctx, (int)len - (int)t->len))
 		return -1;
-	if (train_payload(ctx, t, t->seq + i * t->len, t->hdr_len, len) || train_headers(ctx, t, i, len))
+	if (ring_copy(ctx, t->tx, t->seq + i * t->len, t->hdr_len, len, RING_GET) || train_headers(ctx, t, i, len))
 		return -1;
 	return train_alive(t) ? 0 : -1;
 }
