@@ -75,7 +75,7 @@ static __always_inline __u16 hdr_window(struct hw_conn *c, const struct toe_ring
 
 	if (ring_rx_read(c, ctl, &read))
 		read = c->min.rcv_nxt - size;	/* nonsense: no new window */
-	return wnd_select(&c->min, read, size, c->min.wnd_limit);
+	return wnd_select(&c->min, read, size);
 }
 
 static __always_inline void *hdr_eth(void *p, void *end, const struct hw_conn *c)

@@ -37,9 +37,9 @@ TOE_PURE __u32 wnd_most(__u32 unit, __u32 size, __u8 limit)
  * read: rx_read, checked to lie in [rcv_nxt - size, rcv_nxt]. Returns the
  * window field (host byte order), moves min.rcv_adv.
  */
-TOE_PURE __u16 wnd_select(struct min_tcp *m, __u32 read, __u32 size, __u8 limit)
+TOE_PURE __u16 wnd_select(struct min_tcp *m, __u32 read, __u32 size)
 {
-	__u32 shift = m->rcv_wscale & 15, unit = 1U << shift, most = wnd_most(unit, size, limit);
+	__u32 shift = m->rcv_wscale & 15, unit = 1U << shift, most = wnd_most(unit, size, m->wnd_limit);
 	__u32 least = m->rcv_mss < most / 2 ? m->rcv_mss : most / 2;
 	__u32 edge = read + most, wire;
 

@@ -375,7 +375,7 @@ static void window_never_shrinks(void **state)
 		if ((seed >> 8) % 3 == 0)
 			read = seq_min(m.rcv_nxt, read + (seed >> 16) % 5000);
 		m.rcv_nxt = seq_min(m.rcv_adv, m.rcv_nxt + ((seed >> 4) % 4 ? seed >> 30 : 1448));
-		wire = wnd_select(&m, read, ENV_RING, 0);
+		wire = wnd_select(&m, read, ENV_RING);
 		assert_true(seq_geq(m.rcv_adv, adv));
 		assert_true(seq_leq(m.rcv_adv, read + ENV_RING));
 		assert_true(seq_leq(m.rcv_nxt + (wire << m.rcv_wscale), m.rcv_adv));
@@ -396,7 +396,7 @@ static void window_rounds_up(void **state)
 		m.rcv_adv = seen = RCV0;
 		for (int round = 0; round < 3; round++, read = m.rcv_nxt) {
 			for (int i = 0; i < 100; i++) {
-				__u32 edge = m.rcv_nxt + ((__u32)wnd_select(&m, read, ENV_RING, 0) << shift);
+				__u32 edge = m.rcv_nxt + ((__u32)wnd_select(&m, read, ENV_RING) << shift);
 
 				assert_true(seq_geq(edge, seen));
 				seen = edge;
