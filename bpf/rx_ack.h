@@ -174,6 +174,7 @@ static __always_inline void ack_react(struct xdp_md *ctx, struct hw_conn *c, con
 
 	if (!special && !cc_limited(c, acked))
 		return;
+	now_us(&r->now);	/* for both times: an initializer has no order */
 	k.a = (struct rec_ack){ .acked = acked, .now_us = now_us(&r->now), .dup = dup,
 				.tsecr = s->has_ts ? s->tsecr : 0, .rtt_us = ack_ts_rtt(c, s, r),
 				.ece = (s->flags & TCP_ECE) && (c->min.opts & TOE_OPT_ECN) };
