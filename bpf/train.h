@@ -70,18 +70,26 @@ struct train_cpu {
 /*
  * hw_conn.train: snd_nxt is already behind a train of which frames are still to leave, on whatever CPU. A bare acknowledgement
  * would overtake them: it is put off, and the library sends it behind its train. Low bits of the clock, so that it ends by
- * itself if the last frame was never made.
+ * itself if the last frame was never made. Who finds it old takes it away: the bits come again. The caller of both holds
+ * the entry's lock.
  */
+#define TRAIN_MS	10	/* a train leaves sooner; bpf/now.h: the time of a tick may be the mark, an exact one asked for */
+
 static __always_inline __u8 train_mark(__u32 now_ms)
 {
 	return (now_ms & 0x7f) | 0x80;
 }
 
-static __always_inline bool train_leaving(const struct hw_conn *c, __u32 now_ms)
+static __always_inline bool train_leaving(struct hw_conn *c, __u32 now_ms)
 {
 	__u8 mark = *(volatile __u8 *)&c->train;
 
-	return mark && ((now_ms - mark) & 0x7f) <= 1;
+	if (!mark)
+		return false;
+	if (((now_ms - mark) & 0x7f) <= TRAIN_MS)
+		return true;
+	PUT(c->train, 0);
+	return false;
 }
 
 struct {

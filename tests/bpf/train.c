@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Trains: one descriptor, many segments. The kernel's copies of the frame are made here, and given to toe_train one by one. */
+#include <time.h>
 #include "tests/bpf/frames.h"
 
 static struct frame template;	/* what toe_tx made of the descriptor */
@@ -272,6 +273,25 @@ static void acks_wait(void **state)
 	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_REDIRECT);
 }
 
+/* A mark that is left over from a train whose last frame was never made: its bits of the clock come again. */
+static void old_mark(void **state)
+{
+	static const struct { __u32 age_ms; bool waits; } with[] = { { 0, true }, { 10, true }, { 11, false }, { 127, false } };
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_ACK, .hw_connid = ENV_ID, .gen = ENV_GEN };
+	struct hw_conn c = *conn();
+	struct timespec ts;
+
+	(void)state;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	c.last_tx_ms = (__u32)(ts.tv_sec * 1000 + ts.tv_nsec / 1000000) + 900;	/* the engine's time, for 0.9 s */
+	for (size_t i = 0; i < NR(with); i++) {
+		c.train = (__u8)(((c.last_tx_ms - with[i].age_ms) & 0x7f) | 0x80);
+		TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+		assert_int_equal(tx(&d, hdr_room(), ENV_QP), with[i].waits ? XDP_DROP : XDP_REDIRECT);
+		assert_int_equal(conn()->train, with[i].waits ? c.train : 0);
+	}
+}
+
 static bool marked;
 
 /* A segment arrives on a veth; the frame that answers it, in template. */
@@ -368,7 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
-		CASE(ring_gone), CASE(acks_wait), CASE(newest_ack), CASE(telling_acks), CASE(other_frames),
+		CASE(ring_gone), CASE(acks_wait), CASE(old_mark), CASE(newest_ack), CASE(telling_acks), CASE(other_frames),
 	};
 	int failed;
 
