@@ -150,6 +150,59 @@ static void link_change(void **state)
 	assert_int_equal(conn()->min.rcv_nxt, RCV0);
 }
 
+/* SO_RCVBUF: the connection's next segments promise no more. */
+static void window_limit(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, MSS);
+
+	(void)state;
+	c.min.wnd_limit = 128;
+	assert_int_equal(op(TOE_CMD_LINK, &c), 0);
+	assert_int_equal(conn()->min.wnd_limit, 128);
+	rx(&s);
+	s.seq += MSS;
+	assert_int_equal(rx(&s), XDP_TX);
+	assert_int_equal(dissect(&out).window, (ENV_RING / 2 - 2 * MSS) >> 5);
+}
+
+/* Larger rings for what is held in between. */
+static void other_rings(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct toe_ring_ctl *ctl = (struct toe_ring_ctl *)(env_chunk(CHUNK_RX + 2) + TOE_CHUNK_DATA);
+	struct seg s = plain(RCV0, MSS);
+
+	(void)state;
+	memset(ctl, 0, sizeof(*ctl));
+	ctl->rx_read = RCV0;
+	ctl->snd_edge = SND0 + 1000 * MSS;		/* somebody else's */
+	assert_int_equal(op(TOE_CMD_RINGS, &c), -EPERM);
+	c = test_conn();
+	assert_int_equal(env_op(&flow, TOE_CMD_HOLD, TOE_HW, &c), 0);
+	c.rx.order = TOE_MAX_ORDER + 1;
+	assert_int_equal(op(TOE_CMD_RINGS, &c), -EINVAL);
+	assert_int_equal(c.rx.order, ENV_ORDER);
+	c.rx.chunk = CHUNK_RX + 2;
+	c.tx.chunk = CHUNK_TX + 2;
+	c.min.wnd_limit = 77;
+	c.min.copied_seq = RCV0 - 3;
+	c.min.write_seq = SND0 + 9;
+	assert_int_equal(op(TOE_CMD_RINGS, &c), 0);
+	assert_int_equal(conn()->rx.chunk, CHUNK_RX + 2);
+	assert_int_equal(conn()->tx.chunk, CHUNK_TX + 2);
+	assert_int_equal(conn()->min.wnd_limit, 77);
+	assert_int_equal(conn()->min.copied_seq, RCV0 - 3);
+	assert_int_equal(conn()->min.write_seq, SND0 + 9);
+	assert_int_equal(ctl->rcv_nxt, RCV0);
+	assert_int_equal(ctl->snd_una, SND0);
+	assert_int_equal(ctl->snd_edge, SND0 + 10 * MSS);
+	assert_int_equal(env_op(&flow, TOE_CMD_FINISH, TOE_HW, &c), 0);
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(ctl->rcv_nxt, RCV0 + MSS);
+	assert_int_equal(*env_ring(CHUNK_RX + 2, RCV0), pattern(RCV0));
+}
+
 static void timeout(void **state)
 {
 	struct hw_conn c = test_conn();
@@ -281,8 +334,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(nobody), CASE(other_cookie), CASE(wrong_state), CASE(short_command), CASE(up_and_down),
-		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change), CASE(timeout), CASE(holes),
-		CASE(timeout_with_sack),
+		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change), CASE(window_limit),
+		CASE(other_rings), CASE(timeout), CASE(holes), CASE(timeout_with_sack),
 	};
 
 	env_open();
