@@ -307,6 +307,8 @@ static void check_out(int act, const struct inv_state *a, uint32_t len)
 {
 	const char *bad;
 
+	if (act == XDP_REDIRECT && shim.redirect_map != &nic_reply && shim.redirect_map != &qp_dev)
+		die("a segment goes where none belongs");
 	if (act != XDP_TX && !(act == XDP_REDIRECT && shim.redirect_map == &nic_reply))
 		return;
 	if (!shim.frame[12] && !shim.frame[13]) {	/* has a note, and is the newest of its kind */
@@ -410,6 +412,8 @@ static void descriptor(void)
 		wagons(&desc, &a, out_len);
 	else if (!bad && act == XDP_REDIRECT && shim.redirect_map == &nic_dev)
 		bad = inv_out(&a, shim.frame, out_len, 0);
+	else if (act == XDP_REDIRECT && shim.redirect_map != &qp_dev)
+		die("a frame on a TAP goes where none belongs");
 	if (bad)
 		die(bad);
 }
