@@ -43,5 +43,5 @@ void fault_reached(enum fault_move move, int step)
 
 int fault_failed(int step)
 {
-	return at_move == FAULT_REBUILD && step == at_step && left-- > 0 ? -ENOMEM : 0;
+	return at_move == FAULT_REBUILD && step == at_step && left-- > 0 ? -EAGAIN : 0;
 }

@@ -2,7 +2,7 @@
 /*
  * Points at which tests make toed die, as of kill -9. TOED_FAULT=offload:7 in its environment: at step 7 of the first
  * offload; offload:7:3: of the third. The steps are those of doc/architecture.md section 6. rebuild:4:2: instead of
- * that, the first two times that step 4 of an upload is reached it fails.
+ * that, the first two times that step 4 of an upload is reached it fails (4, 5 or 8), with what a full buffer gives.
  */
 #ifndef FAULT_H
 #define FAULT_H

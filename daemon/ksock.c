@@ -597,5 +597,7 @@ void ksock_abort(int sock)
 
 int ksock_send_rest(int sock, const struct ksock_image *im)
 {
-	return fill(sock, im->unsent, im->nr_unsent);
+	int err = fault_error(8);
+
+	return err ? err : fill(sock, im->unsent, im->nr_unsent);
 }

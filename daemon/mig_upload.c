@@ -159,6 +159,15 @@ static void bytes_to_kernel(const struct move *m, struct hw_conn *e, uint32_t rx
 	e->tx_base = tx;
 }
 
+/* There is nothing to go on from: the application and, if the socket can still speak, the peer are told. */
+static int lose(struct move *m, int err)
+{
+	if (m->c->sock >= 0)
+		ksock_abort(m->c->sock);
+	log_err("connection %u (cookie %llu) is lost", m->c->hw_connid, (unsigned long long)m->c->cookie);
+	return mig_stays(err) ? -ECONNABORTED : err;
+}
+
 /* The socket lives; the entry becomes its shadow, and what waited gets to it. */
 static int hand_over(struct move *m, struct ksock_image *im)
 {
@@ -179,9 +188,11 @@ static int hand_over(struct move *m, struct ksock_image *im)
 	err2 = mig_cmd(m, TOE_CMD_LOAD);
 	fault_point(FAULT_UPLOAD, 7);
 	err = ksock_send_rest(c->sock, im);
-	if (err)
+	if (err) {	/* what the application sends next would follow a gap */
 		log_err("connection %u: unsent bytes cannot be given back to the kernel: %s",
 			c->hw_connid, strerror(-err));
+		err = lose(m, err);
+	}
 	fault_point(FAULT_UPLOAD, 8);
 	return err2 ? err2 : err;
 }
@@ -196,22 +207,13 @@ static int unpark(struct move *m, const struct ksock_image *im)
 		return err;
 	for (int tries = 0; tries < REBUILD_TRIES; tries++) {
 		err = ksock_unpark(c->sock, im);
-		if (!err || mig_stays(err))
+		if (!err || err == -EHOSTUNREACH)
 			return err;
 		ksock_give_up(c->sock);
 	}
 	log_err("connection %u (cookie %llu): cannot be given back to the kernel: %s",
 		c->hw_connid, (unsigned long long)c->cookie, strerror(-err));
 	return -EAGAIN;
-}
-
-/* There is nothing to go on from: the application and, if the socket can still speak, the peer are told. */
-static int lose(struct move *m, int err)
-{
-	if (m->c->sock >= 0)
-		ksock_abort(m->c->sock);
-	log_err("connection %u (cookie %llu) is lost", m->c->hw_connid, (unsigned long long)m->c->cookie);
-	return mig_stays(err) ? -ECONNABORTED : err;
 }
 
 int mig_rebuild(struct move *m)

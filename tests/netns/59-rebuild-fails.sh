@@ -3,7 +3,8 @@
 # beside
 # The kernel refuses to rebuild a socket, before its connect or behind it (memory): once, and the upload succeeds at the
 # next try; as often as is tried, and the connection stays in hardware, where bytes go on, until a later upload; for
-# good, while toed must stop: then both ends are told of a reset, and nobody waits for ever.
+# good, while toed must stop: then both ends are told of a reset, and nobody waits for ever. So they are when a socket
+# that was rebuilt does not take the unsent bytes.
 #
 #   cli -- eth0 ---- veth ---- eth0 [toed] -- srv (libtoe)
 # shellcheck source=tests/netns/lib.sh
@@ -94,6 +95,25 @@ failing() {	# STEP ADDRESS PORT
 	say "step $1, $2: right"
 }
 
+# Behind the rebuild: of what the application has sent a part is missing, and nothing may follow it.
+unsent() {	# ADDRESS PORT
+	TOED_FAULT=rebuild:8:1 toed_start srv
+	ends "$1" "$2"
+	offloaded
+	bytes 70006 "in hardware"
+	ctl upload --all >/dev/null
+	eventually 10 logged server "^error 10[34]" || fail "the application was not told: $(tail -1 "$LOGS/server")"
+	finish server 10
+	echo 10 >&3
+	exec 3>&-
+	eventually 10 logged client "^error 104\|^error 32" || fail "the peer was not told: $(tail -1 "$LOGS/client")"
+	finish client 10
+	[ "$(on_path hardware)" = 0 ] || fail "still in hardware: $(ctl list)"
+	toed_stop || fail "toed does not stop"
+	say "step 8, $1: right"
+}
+
 topo_veth
 failing 4 "$SRV4" 7001
 failing 5 "$SRV6" 7004
+unsent "$SRV4" 7007
