@@ -51,7 +51,6 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 	e->tx = tx;
 	e->min.copied_seq = read;
 	e->min.write_seq = filled;
-	ksock_options(c->sock, c->flow.family, &m->opts);
 	mig_options_to(m);
 	err = mig_cmd(m, TOE_CMD_RINGS);
 	fault_point(FAULT_GROW, 4);
@@ -75,6 +74,7 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 		app_ring_free(c->app, rx);
 		return err;
 	}
+	ksock_options(c->sock, c->flow.family, &m.opts);
 	fault_point(FAULT_GROW, 1);
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, TOE_KERNEL);	/* until the new rings are in the entry an upload would be right */
