@@ -189,16 +189,19 @@ static int map_all(struct bpf_object *obj)
 
 /* ---- start and stop ---- */
 
+static int load(struct bpf_object_skeleton *skel)
+{
+	int err = engine_adopt_maps(*skel->obj);
+
+	return err ? err : bpf_object__load_skeleton(skel);
+}
+
 static int load_cmd(void)
 {
 	int err;
 
 	cmd_skel = cmd_bpf__open_opts(&open_opts);
-	if (!cmd_skel)
-		return -errno;
-	err = engine_adopt_maps(cmd_skel->obj);
-	if (!err)
-		err = cmd_bpf__load(cmd_skel);
+	err = cmd_skel ? load(cmd_skel->skeleton) : -errno;
 	if (err)
 		return err;
 	engine.cmd_prog = bpf_program__fd(cmd_skel->progs.toe_cmd);
@@ -211,11 +214,7 @@ static int load_tx(void)
 	int err;
 
 	tx_skel = tx_bpf__open_opts(&open_opts);
-	if (!tx_skel)
-		return -errno;
-	err = engine_adopt_maps(tx_skel->obj);
-	if (!err)
-		err = tx_bpf__load(tx_skel);
+	err = tx_skel ? load(tx_skel->skeleton) : -errno;
 	if (err)
 		return err;
 	engine.tx_prog = bpf_program__fd(tx_skel->progs.toe_tx);
@@ -228,11 +227,7 @@ static int load_train(void)
 	int err;
 
 	train_skel = train_bpf__open_opts(&open_opts);
-	if (!train_skel)
-		return -errno;
-	err = engine_adopt_maps(train_skel->obj);
-	if (!err)
-		err = train_bpf__load(train_skel);
+	err = train_skel ? load(train_skel->skeleton) : -errno;
 	if (err)
 		return err;
 	engine.train_prog = bpf_program__fd(train_skel->progs.toe_train);
@@ -284,11 +279,7 @@ static int load_sockops(void)
 	int err;
 
 	sockops_skel = sockops_bpf__open_opts(&open_opts);
-	if (!sockops_skel)
-		return -errno;
-	err = engine_adopt_maps(sockops_skel->obj);
-	if (!err)
-		err = sockops_bpf__load(sockops_skel);
+	err = sockops_skel ? load(sockops_skel->skeleton) : -errno;
 	if (err)
 		return err;
 	if (!take_link(sockops_skel->progs.toe_sockops))
