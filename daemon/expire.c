@@ -9,14 +9,13 @@
 #include <netinet/in.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "expire.h"
+#include "ksock.h"
 #include "loop.h"
 #include "mig.h"
 
-#define ESTABLISHED	1
 #define LAST_NS		10000000000ULL	/* ended by then, or never */
 
 enum { USER_TIMEOUT, KEEPIDLE, KEEPINTVL, NR_OPTS };
@@ -39,21 +38,13 @@ struct expiring {
 
 static struct expiring *expiring;
 
-static int info(int sock, struct tcp_info *ti)
-{
-	socklen_t len = sizeof(*ti);
-
-	memset(ti, 0, sizeof(*ti));
-	return getsockopt(sock, IPPROTO_TCP, TCP_INFO, ti, &len);
-}
-
 static void hasten(struct expiring *e)
 {
 	struct tcp_info ti;
 	socklen_t len;
 
 	e->since_ns = loop_clock_ns();
-	if (!info(e->sock, &ti)) {
+	if (!ksock_info(e->sock, &ti)) {
 		e->idle = !ti.tcpi_unacked && !ti.tcpi_notsent_bytes;
 		e->acked = ti.tcpi_bytes_acked;
 	}
@@ -94,7 +85,7 @@ static bool decided(const struct expiring *e, uint64_t now)
 	uint64_t age = now - e->since_ns;
 	struct tcp_info ti;
 
-	if (age >= LAST_NS || info(e->sock, &ti) || ti.tcpi_state != ESTABLISHED)
+	if (age >= LAST_NS || ksock_info(e->sock, &ti) || ti.tcpi_state != TCP_STATE_ESTABLISHED)
 		return true;
 	/* a window probe that is answered with a closed window is no progress */
 	return ti.tcpi_bytes_acked != e->acked || (e->idle && ti.tcpi_last_ack_recv * 1000000ULL + 100000000 < age);

@@ -2,27 +2,20 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 #include <linux/bpf.h>
-#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include "detour.h"
 #include "fault.h"
 #include "ksock.h"
 
-#ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72
-#endif
-#define RCVBUF_LOCKED	2	/* of SO_BUF_LOCK: set by the application */
 #ifndef TCP_REPAIR_OFF_NO_WP
 #define TCP_REPAIR_OFF_NO_WP -1
 #endif
-#define TCP_STATE_ESTABLISHED 1
 #define MSS_DEFAULT 536
 
 enum { NO_QUEUE, RECV_QUEUE, SEND_QUEUE };
@@ -31,111 +24,6 @@ enum { OPT_MSS = 2, OPT_WSCALE = 3, OPT_SACK = 4, OPT_TIMESTAMP = 8 };	/* option
 static int set_int(int sock, int level, int opt, int val)
 {
 	return setsockopt(sock, level, opt, &val, sizeof(val)) ? -errno : 0;
-}
-
-static int get_int(int sock, int level, int opt, int *val)
-{
-	socklen_t len = sizeof(*val);
-
-	return getsockopt(sock, level, opt, val, &len) ? -errno : 0;
-}
-
-static int refuse(enum toe_why *why, enum toe_why reason)
-{
-	*why = reason;
-	return -EOPNOTSUPP;
-}
-
-int ksock_eligible(int sock, enum toe_why *why)
-{
-	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-	char ulp[16] = "";
-	int proto = 0;
-
-	if (get_int(sock, SOL_SOCKET, SO_PROTOCOL, &proto) || proto != IPPROTO_TCP)
-		return refuse(why, TOE_WHY_MPTCP);
-	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) ||
-	    info.tcpi_state != TCP_STATE_ESTABLISHED)
-		return refuse(why, TOE_WHY_NOT_ESTAB);
-	if (poll(&end, 1, 0) == 1)
-		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
-	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
-		return refuse(why, TOE_WHY_MTU);
-	len = sizeof(ulp);
-	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
-		return refuse(why, TOE_WHY_ULP);
-	len = 0;	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
-	if (getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES : len)
-		return refuse(why, TOE_WHY_FILTER);
-	return 0;
-}
-
-void ksock_options(int sock, unsigned int family, struct ksock_opts *out)
-{
-	int ttl = 64, tos = 0, rcvbuf = 0, lock = 0;
-
-	if (family == AF_INET) {
-		get_int(sock, IPPROTO_IP, IP_TTL, &ttl);
-		get_int(sock, IPPROTO_IP, IP_TOS, &tos);
-	} else {
-		get_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl);
-		get_int(sock, IPPROTO_IPV6, IPV6_TCLASS, &tos);
-	}
-	get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
-	get_int(sock, SOL_SOCKET, SO_RCVBUF, &rcvbuf);
-	out->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
-	out->tos = (uint8_t)(tos & ~3);
-	/* the kernel doubles what it is given: half is for its own, as in tcp_win_from_space() */
-	out->rcvbuf = lock & RCVBUF_LOCKED && rcvbuf > 0 ? (uint32_t)rcvbuf / 2 : 0;
-}
-
-uint8_t ksock_flags(int sock)
-{
-	uint8_t flags = 0;
-	int val = 0;
-
-	if (!get_int(sock, SOL_SOCKET, SO_KEEPALIVE, &val) && val)
-		flags |= TOE_SK_KEEPALIVE;
-	val = 0;
-	if (!get_int(sock, SOL_SOCKET, SO_REUSEADDR, &val) && val)
-		flags |= TOE_SK_REUSEADDR;
-	return flags;
-}
-
-uint8_t ksock_cc(int sock, uint8_t opts)
-{
-	char name[16] = "";
-	socklen_t len = sizeof(name) - 1;
-
-	if (getsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, name, &len))
-		return TOE_CC_CUBIC;
-	if (!strcmp(name, "dctcp"))	/* which without ECN is Reno in the kernel, too */
-		return opts & TOE_OPT_ECN ? TOE_CC_DCTCP : TOE_CC_RENO;
-	return strcmp(name, "reno") ? TOE_CC_CUBIC : TOE_CC_RENO;
-}
-
-int ksock_progress(int sock, struct ksock_progress *out)
-{
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
-
-	if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len))
-		return -errno;
-	out->acked = (uint32_t)info.tcpi_bytes_acked;
-	out->received = (uint32_t)info.tcpi_bytes_received;
-	out->sent = (uint32_t)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans);
-	out->notsent = info.tcpi_notsent_bytes;
-	return 0;
-}
-
-bool ksock_holds_data(int sock)
-{
-	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
-	socklen_t len = sizeof(mem);
-
-	return getsockopt(sock, SOL_SOCKET, SO_MEMINFO, mem, &len) || mem[SK_MEMINFO_RMEM_ALLOC];
 }
 
 int ksock_repair_on(int sock)
@@ -192,7 +80,7 @@ static int queue_seq(int sock, int queue, uint32_t *seq)
 	int val, err = select_queue(sock, queue);
 
 	if (!err)
-		err = get_int(sock, IPPROTO_TCP, TCP_QUEUE_SEQ, &val);
+		err = ksock_get_int(sock, IPPROTO_TCP, TCP_QUEUE_SEQ, &val);
 	if (!err)
 		*seq = (uint32_t)val;
 	return err;
@@ -284,7 +172,7 @@ static void put_name(struct sockaddr_storage *out, socklen_t *len, int domain, c
 
 static int names_of(int sock, const struct toe_flow *flow, int scope, struct names *n)
 {
-	int domain, err = get_int(sock, SOL_SOCKET, SO_DOMAIN, &domain);
+	int domain, err = ksock_get_int(sock, SOL_SOCKET, SO_DOMAIN, &domain);
 
 	memset(n, 0, sizeof(*n));
 	if (err)
@@ -315,17 +203,25 @@ static int bind_connect(int sock, const struct names *n)
 	return detour_helps(err) ? 0 : err;
 }
 
+static int disconnect(int sock)
+{
+	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	int soerr;
+
+	if (connect(sock, &unspec, sizeof(unspec)))
+		return -errno;
+	ksock_get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);	/* tcp_disconnect() left ECONNABORTED */
+	return 0;
+}
+
 /* Disconnect and connect again in repair mode: nothing goes out. mss: 0 or what TCP_MAXSEG is to say
  * during the connect, else the send MSS would stick at 524. The socket is closed for some 20 us. */
 static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t rcv_seq, int mss)
 {
-	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
-	int err, soerr;
+	int err = disconnect(sock);
 
-	if (connect(sock, &unspec, sizeof(unspec)))
-		return -errno;
-	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);	/* tcp_disconnect() left ECONNABORTED */
-	err = set_seq(sock, SEND_QUEUE, snd_seq);
+	if (!err)
+		err = set_seq(sock, SEND_QUEUE, snd_seq);
 	if (!err)
 		err = set_seq(sock, RECV_QUEUE, rcv_seq);
 	if (!err)
@@ -355,17 +251,15 @@ int ksock_open(const struct toe_flow *flow)
 /* In repair mode: what the peer can take, as it said in the handshake. */
 static int mss_clamp(int sock)
 {
-	int mss = 0;
-
-	return get_int(sock, IPPROTO_TCP, TCP_MAXSEG, &mss) ? 0 : mss;
+	return ksock_tcp_int(sock, TCP_MAXSEG);
 }
 
 /* As the application set it or autotuning made it. 0: unknown. What toed asked for itself does not count. */
 static int window_clamp(int sock)
 {
-	int clamp = 0;
+	int clamp = ksock_tcp_int(sock, TCP_WINDOW_CLAMP);
 
-	return get_int(sock, IPPROTO_TCP, TCP_WINDOW_CLAMP, &clamp) || clamp == KSOCK_CLAMPED_WINDOW ? 0 : clamp;
+	return clamp == KSOCK_CLAMPED_WINDOW ? 0 : clamp;
 }
 
 int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ksock_seqs *seqs)
@@ -447,9 +341,9 @@ static void make_room(int sock, int get_opt, int force_opt, size_t bytes)
 {
 	int size = 0, lock = 0;
 
-	if (!bytes || get_int(sock, SOL_SOCKET, get_opt, &size) || (size_t)size >= 2 * bytes)
+	if (!bytes || ksock_get_int(sock, SOL_SOCKET, get_opt, &size) || (size_t)size >= 2 * bytes)
 		return;
-	get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
+	ksock_get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
 	set_int(sock, SOL_SOCKET, force_opt, (int)bytes);	/* the kernel doubles it */
 	set_int(sock, SOL_SOCKET, SO_BUF_LOCK, lock);
 }
@@ -502,9 +396,7 @@ static int mss_clamp_of(int sock, const struct min_tcp *min)
 
 uint32_t ksock_tsval(int sock)
 {
-	int val = 0;
-
-	return get_int(sock, IPPROTO_TCP, TCP_TIMESTAMP, &val) ? 0 : (uint32_t)val;
+	return (uint32_t)ksock_tcp_int(sock, TCP_TIMESTAMP);
 }
 
 /* The connect lets the window grow from 64 KiB again (rcv_ssthresh). A clamp that moves up takes that along to what
@@ -569,27 +461,22 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 		set_int(sock, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (im->sk_flags & TOE_SK_KEEPALIVE)
 		set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 1);
-	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
+	ksock_get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
 	return 0;
 }
 
 void ksock_give_up(int sock)
 {
-	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
-	int soerr;
-
-	connect(sock, &unspec, sizeof(unspec));
-	get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
+	disconnect(sock);
 }
 
 void ksock_abort(int sock)
 {
 	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
-	struct tcp_info info = { 0 };
-	socklen_t len = sizeof(info);
+	struct tcp_info info;
 
 	ksock_hear(sock);
-	if (!getsockopt(sock, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state == TCP_STATE_ESTABLISHED)
+	if (!ksock_info(sock, &info) && info.tcpi_state == TCP_STATE_ESTABLISHED)
 		ksock_repair_off(sock);
 	connect(sock, &unspec, sizeof(unspec));
 	ksock_repair_off(sock);

@@ -21,6 +21,11 @@
 /* What such a window is made to shrink to; with its rounding less than 4 MiB. No application asks for just that. */
 #define KSOCK_CLAMPED_WINDOW	((4 << 20) - 65535)
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#define TCP_STATE_ESTABLISHED 1	/* of tcpi_state */
+
 struct ksock_seqs {		/* of a deaf socket in repair mode */
 	uint32_t snd_una;
 	uint32_t write_seq;
@@ -36,6 +41,11 @@ int ksock_eligible(int sock, enum toe_why *why);
 
 /* enum toe_cc that stands for the socket's TCP_CONGESTION. opts: enum toe_opt */
 uint8_t ksock_cc(int sock, uint8_t opts);
+
+int ksock_get_int(int sock, int level, int opt, int *val);
+int ksock_tcp_int(int sock, int opt);		/* of level IPPROTO_TCP; 0 if it cannot be read */
+struct tcp_info;
+int ksock_info(int sock, struct tcp_info *out);	/* what an older kernel does not know is 0 */
 
 struct ksock_opts {		/* of which the engines have a copy */
 	uint8_t ttl;		/* or hop limit */

@@ -2,8 +2,8 @@
 /*
  * What the engines leave to the daemon: the retransmission timer (RFC 6298), the tail loss probe (RFC 8985
  * section 7), putting payload into the segments that the engines want sent again, zero-window probes (RFC 9293
- * 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that an engine asked for. hw_dirty names the connections to look at; one stays in `watch` while anything
- * about it is pending.
+ * 3.8.6.1), delayed acknowledgements, sending what a newly opened window allows, and uploads that an engine asked
+ * for. hw_dirty names the connections to look at; one stays in `watch` while anything about it is pending.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "expire.h"
 #include "frame.h"
+#include "ksock.h"
 #include "log.h"
 #include "loop.h"
 #include "mig.h"
@@ -125,21 +126,13 @@ static void on_rtx(struct conn *c)
 		send_lost(c, &cmd);
 }
 
-static uint32_t tcp_int(const struct conn *c, int opt)
-{
-	socklen_t len = sizeof(int);
-	int val = 0;
-
-	return getsockopt(c->sock, IPPROTO_TCP, opt, &val, &len) || val < 0 ? 0 : (uint32_t)val;
-}
-
 /* A timeout: TCP_USER_TIMEOUT counts from the first one without progress on, as in Linux's retransmits_timed_out()
  * and tcp_probe_timer() (RFC 9293 3.8.3: R2 in the application's hands). */
 static void stalled(struct conn *c)
 {
 	if (!c->stall_at)
 		c->stall_at = loop_clock_ns();
-	c->user_ms = tcp_int(c, TCP_USER_TIMEOUT);
+	c->user_ms = (uint32_t)ksock_tcp_int(c->sock, TCP_USER_TIMEOUT);
 }
 
 static bool stalled_too_long(const struct conn *c, uint64_t now)
@@ -267,10 +260,7 @@ static bool persist(struct conn *c, const struct hw_clock *k, const struct min_t
 /* The parked socket remembers. (Of MSG_MORE only the library knows: that is pumped at the next tick.) */
 static bool corked(const struct conn *c)
 {
-	socklen_t len = sizeof(int);
-	int on = 0;
-
-	return !getsockopt(c->sock, IPPROTO_TCP, TCP_CORK, &on, &len) && on;
+	return ksock_tcp_int(c->sock, TCP_CORK);
 }
 
 /* False: given up. */
@@ -403,10 +393,10 @@ static void keep_look_up(struct conn *c)
 	c->keep_idle = 0;
 	if (read_entry(c, &cmd) || !(cmd.conn.sk_flags & TOE_SK_KEEPALIVE))
 		return;
-	c->keep_idle = tcp_int(c, TCP_KEEPIDLE);
-	c->keep_intvl = tcp_int(c, TCP_KEEPINTVL);
-	c->keep_cnt = tcp_int(c, TCP_KEEPCNT);
-	c->user_ms = tcp_int(c, TCP_USER_TIMEOUT);
+	c->keep_idle = (uint32_t)ksock_tcp_int(c->sock, TCP_KEEPIDLE);
+	c->keep_intvl = (uint32_t)ksock_tcp_int(c->sock, TCP_KEEPINTVL);
+	c->keep_cnt = (uint32_t)ksock_tcp_int(c->sock, TCP_KEEPCNT);
+	c->user_ms = (uint32_t)ksock_tcp_int(c->sock, TCP_USER_TIMEOUT);
 }
 
 /* Probes were not answered: as many as the application said, or for as long as TCP_USER_TIMEOUT says. */

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a kernel socket says of itself: nothing here changes it. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <string.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include "ksock.h"
+
+#define RCVBUF_LOCKED	2	/* of SO_BUF_LOCK: set by the application */
+
+int ksock_get_int(int sock, int level, int opt, int *val)
+{
+	socklen_t len = sizeof(*val);
+
+	return getsockopt(sock, level, opt, val, &len) ? -errno : 0;
+}
+
+int ksock_tcp_int(int sock, int opt)
+{
+	int val = 0;
+
+	ksock_get_int(sock, IPPROTO_TCP, opt, &val);
+	return val;
+}
+
+int ksock_info(int sock, struct tcp_info *out)
+{
+	socklen_t len = sizeof(*out);
+
+	memset(out, 0, sizeof(*out));
+	return getsockopt(sock, IPPROTO_TCP, TCP_INFO, out, &len) ? -errno : 0;
+}
+
+static int refuse(enum toe_why *why, enum toe_why reason)
+{
+	*why = reason;
+	return -EOPNOTSUPP;
+}
+
+int ksock_eligible(int sock, enum toe_why *why)
+{
+	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
+	struct tcp_info info;
+	char ulp[16] = "";
+	socklen_t len = sizeof(ulp);
+	int proto = 0;
+
+	if (ksock_get_int(sock, SOL_SOCKET, SO_PROTOCOL, &proto) || proto != IPPROTO_TCP)
+		return refuse(why, TOE_WHY_MPTCP);
+	if (ksock_info(sock, &info) || info.tcpi_state != TCP_STATE_ESTABLISHED)
+		return refuse(why, TOE_WHY_NOT_ESTAB);
+	if (poll(&end, 1, 0) == 1)
+		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
+	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
+		return refuse(why, TOE_WHY_MTU);
+	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
+		return refuse(why, TOE_WHY_ULP);
+	len = 0;	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
+	if (getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES : len)
+		return refuse(why, TOE_WHY_FILTER);
+	return 0;
+}
+
+void ksock_options(int sock, unsigned int family, struct ksock_opts *out)
+{
+	int ttl = 64, tos = 0, rcvbuf = 0, lock = 0;
+
+	if (family == AF_INET) {
+		ksock_get_int(sock, IPPROTO_IP, IP_TTL, &ttl);
+		ksock_get_int(sock, IPPROTO_IP, IP_TOS, &tos);
+	} else {
+		ksock_get_int(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl);
+		ksock_get_int(sock, IPPROTO_IPV6, IPV6_TCLASS, &tos);
+	}
+	ksock_get_int(sock, SOL_SOCKET, SO_BUF_LOCK, &lock);
+	ksock_get_int(sock, SOL_SOCKET, SO_RCVBUF, &rcvbuf);
+	out->ttl = (uint8_t)(ttl > 0 ? ttl : 64);
+	out->tos = (uint8_t)(tos & ~3);
+	/* the kernel doubles what it is given: half is for its own, as in tcp_win_from_space() */
+	out->rcvbuf = lock & RCVBUF_LOCKED && rcvbuf > 0 ? (uint32_t)rcvbuf / 2 : 0;
+}
+
+uint8_t ksock_flags(int sock)
+{
+	uint8_t flags = 0;
+	int val = 0;
+
+	if (!ksock_get_int(sock, SOL_SOCKET, SO_KEEPALIVE, &val) && val)
+		flags |= TOE_SK_KEEPALIVE;
+	val = 0;
+	if (!ksock_get_int(sock, SOL_SOCKET, SO_REUSEADDR, &val) && val)
+		flags |= TOE_SK_REUSEADDR;
+	return flags;
+}
+
+uint8_t ksock_cc(int sock, uint8_t opts)
+{
+	char name[16] = "";
+	socklen_t len = sizeof(name) - 1;
+
+	if (getsockopt(sock, IPPROTO_TCP, TCP_CONGESTION, name, &len))
+		return TOE_CC_CUBIC;
+	if (!strcmp(name, "dctcp"))	/* which without ECN is Reno in the kernel, too */
+		return opts & TOE_OPT_ECN ? TOE_CC_DCTCP : TOE_CC_RENO;
+	return strcmp(name, "reno") ? TOE_CC_CUBIC : TOE_CC_RENO;
+}
+
+int ksock_progress(int sock, struct ksock_progress *out)
+{
+	struct tcp_info info;
+	int err = ksock_info(sock, &info);
+
+	if (err)
+		return err;
+	out->acked = (uint32_t)info.tcpi_bytes_acked;
+	out->received = (uint32_t)info.tcpi_bytes_received;
+	out->sent = (uint32_t)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans);
+	out->notsent = info.tcpi_notsent_bytes;
+	return 0;
+}
+
+bool ksock_holds_data(int sock)
+{
+	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(mem);
+
+	return getsockopt(sock, SOL_SOCKET, SO_MEMINFO, mem, &len) || mem[SK_MEMINFO_RMEM_ALLOC];
+}
