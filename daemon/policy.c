@@ -74,7 +74,10 @@ static void observe(struct attempt *a, const struct hw_conn *conn, uint64_t now)
 	if (a->at_us && a->state == conn->state && conf.bulk_limit)
 		bulk = bytes >= conf.bulk_limit * (now - a->at_us) &&
 		       bytes >= (uint64_t)(segs - a->segs) * conn->min.snd_mss / 2;
-	a->bulk = bulk && a->bulk < BULK_SCANS ? a->bulk + 1 : bulk ? BULK_SCANS : 0;
+	if (!bulk)
+		a->bulk = 0;
+	else if (a->bulk < BULK_SCANS)
+		a->bulk++;
 	a->at_us = now;
 	a->sent = sent;
 	a->segs = segs;
