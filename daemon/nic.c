@@ -103,7 +103,8 @@ static int device_read(struct nic *nic)
 		memcpy(nic->mac, r.ifr_hwaddr.sa_data, 6);
 	if (r.ifr_hwaddr.sa_family != 1)	/* ARPHRD_ETHER */
 		err = -EAFNOSUPPORT;
-	nic->partial_ok = driver_is_veth(sock, &r);
+	if (driver_is_veth(sock, &r))
+		nic->flags |= TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT;
 out:
 	close(sock);
 	return err;
@@ -132,13 +133,15 @@ static int device_check(struct nic *nic, char *err, size_t err_len)
 
 /* ---- what the engines know ---- */
 
-/* In the NIC's namespace. Without trains every segment is a frame of its own: a NIC in generic mode has no other way. */
+/* In the NIC's namespace. Without trains every segment is a frame of its own: a NIC in generic mode has no other
+ * way. */
 static void enter_trains(struct nic *nic)
 {
 	int err = train_enter(nic->id, nic->ifindex);
 
-	nic->trains = !err;
-	if (err)
+	if (!err)
+		nic->flags |= TOE_NIC_TRAINS;
+	else
 		log_warn("%s: no trains of segments: %s", nic->name, strerror(-err));
 }
 
@@ -147,11 +150,11 @@ static void enter_trains(struct nic *nic)
 static int enter_maps(const struct nic *nic)
 {
 	struct toe_nic val = {
-		.ifindex = (__u32)nic->ifindex, .net = (__u16)nic->net,
-		.flags = (nic->partial_ok ? TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT : 0) |
-			 (nic->trains ? TOE_NIC_TRAINS : 0),
+		.ifindex = (__u32)nic->ifindex, .net = (__u16)nic->net, .flags = nic->flags,
 	};
-	struct bpf_devmap_val reply = { .ifindex = (__u32)nic->ifindex, .bpf_prog.fd = nic->trains ? engine.train_prog : 0 };
+	struct bpf_devmap_val reply = {
+		.ifindex = (__u32)nic->ifindex, .bpf_prog.fd = nic->flags & TOE_NIC_TRAINS ? engine.train_prog : 0,
+	};
 	struct toe_netdev dev = { .netns_cookie = nic->in->cookie, .ifindex = (__u32)nic->ifindex };
 	struct toe_netval where = { .net = (__u16)nic->net, .nic = (__u16)nic->id };
 	__u32 key = nic->id, ifindex = (__u32)nic->ifindex;

@@ -26,8 +26,7 @@ struct nic {
 	struct net *in;
 	uint32_t xdp_id;	/* of what is attached: toe_rx or a dispatcher */
 	uint32_t pending;	/* events to tell conn.c, bit per enum nic_event */
-	bool partial_ok;	/* veth: see TOE_NIC_PARTIAL_OK */
-	bool trains;		/* segments may leave together: TOE_NIC_TRAINS */
+	uint8_t flags;		/* TOE_NIC_*, for the engines */
 	bool adopted;		/* attached by a toed before this one */
 };
 

@@ -42,8 +42,7 @@ static struct rx_bpf *rx_open(const struct nic *nic, bool replay)
 	rx->rodata->toe_nic_id = (__u16)nic->id;
 	rx->rodata->toe_net = (__u16)nic->net;
 	rx->rodata->toe_replay = replay;
-	rx->rodata->toe_nic_flags = (nic->partial_ok ? TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT : 0) |
-				    (nic->trains ? TOE_NIC_TRAINS : 0);
+	rx->rodata->toe_nic_flags = nic->flags;
 	err = engine_adopt_maps(rx->obj);
 	if (!err)
 		return rx;
