@@ -322,27 +322,29 @@ static uint8_t *run(struct toe_ring_ref ref)
 	return slab + (size_t)ref.chunk * TOE_CHUNK_SIZE;
 }
 
+#define RING_BUSY	TOE_PATH_MOVING	/* no word of a connection that has rings */
+
 /* What another thread writes meanwhile is not taken: it takes ring_word back first. */
 static bool ring_known(struct sonode *sn, uint32_t word, struct ring *r)
 {
-	if (ld_acq(&sn->ring_word) != word || ld(&sn->ring_fresh) != daemon_fresh())
+	if (ld_acq(&sn->ring_word) != word || ld_acq(&sn->ring_fresh) != daemon_fresh())
 		return false;
 	*r = sn->ring;
 	fence_acq();
 	return ld(&sn->ring_word) == word && ld(r->live) == word;
 }
 
-/* Not if the lock is taken, perhaps by the code that a signal handler has interrupted. */
+/* Not if somebody else does, perhaps the code that a signal handler has interrupted. */
 static void ring_keep(struct sonode *sn, uint32_t fresh, const struct ring *r)
 {
-	if (pthread_mutex_trylock(&sn->wlock))
+	uint32_t old = ld(&sn->ring_word);
+
+	if (old == RING_BUSY || !cas_sc(&sn->ring_word, &old, RING_BUSY))
 		return;
-	st(&sn->ring_word, 0);
 	fence_rel();
 	sn->ring = *r;
-	st(&sn->ring_fresh, fresh);
+	st_rel(&sn->ring_fresh, fresh);
 	st_rel(&sn->ring_word, r->word);
-	pthread_mutex_unlock(&sn->wlock);
 }
 
 static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)

@@ -58,7 +58,7 @@ struct sonode {
 	int *internal;		/* this descriptor is the library's; where its number is kept */
 	struct intfd_id internal_id;	/* of what was opened under it */
 	struct toe_sonode local; /* sh points here while there is no shared table */
-	/* the rings as last computed, valid while ring_word == word; written under wlock */
+	/* the rings as last computed, valid while ring_word == word */
 	uint32_t ring_word, ring_fresh;
 	struct ring ring;
 };
