@@ -209,10 +209,7 @@ static int pass_begin(struct sonode *sn, uint32_t word, struct ring *r)
 	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
 		return IO_AGAIN;
 	errno = EIO;
-	if (rc)
-		return IO_DONE;
-	sonode_opts(sn, word);
-	return IO_GO;
+	return rc ? IO_DONE : IO_GO;
 }
 
 static size_t rx_target(struct sonode *sn, const struct io *io, const struct ring *r)

@@ -126,7 +126,7 @@ uint32_t sonode_enter(struct sonode *sn, struct toe_sonode **sh);
 /* As enter, but raises nothing (and sonode_word() below does not wait). For poll and epoll. */
 uint32_t sonode_settled(struct sonode *sn);
 
-/* The rings at this word, -ESTALE when it has changed, -errno when they cannot be mapped. */
+/* The rings at this word, with the options made valid; -ESTALE when it has changed, -errno when they cannot be mapped. */
 int sonode_ring(struct sonode *sn, uint32_t word, struct ring *r);
 void sonode_opts_read(struct sonode *sn, uint32_t word);
 void sonode_opts_stale(struct sonode *sn);

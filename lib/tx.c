@@ -117,10 +117,7 @@ static bool hw_ring(struct sonode *sn, struct ring *r)
 {
 	uint32_t word = sonode_word(sn);
 
-	if (word_path(word) != TOE_PATH_HW || sonode_ring(sn, word, r))
-		return false;
-	sonode_opts(sn, word);
-	return true;
+	return word_path(word) == TOE_PATH_HW && !sonode_ring(sn, word, r);
 }
 
 void tx_kick(struct sonode *sn)
