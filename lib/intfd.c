@@ -4,10 +4,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "intfd.h"
 #include "real.h"
 #include "sonode.h"
+#include "sys.h"
 
 static pthread_mutex_t intfd_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -31,6 +33,12 @@ static int intfd_dup(int fd)
 	return new < 0 ? -errno : new;
 }
 
+/* Not by libc's call, a cancellation point: who calls holds locks. */
+static void shut(int fd)
+{
+	sys3(SYS_close, fd, NULL, 0);
+}
+
 static uint32_t hash(const char *s, uint32_t h)
 {
 	while (*s)
@@ -48,10 +56,10 @@ static void name_line(int fd, char *line, size_t room)
 	int info;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
+	info = sys3(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (info >= 0) {
-		n = real.read(info, text, sizeof(text) - 1);
-		real.close(info);
+		n = sys3(SYS_read, info, text, sizeof(text) - 1);
+		shut(info);
 	}
 	text[n < 0 ? 0 : n] = 0;
 	for (i = 0; i < 2 && !p; i++)
@@ -99,7 +107,7 @@ static int intfd_place(int *where, int fd)
 		return new;
 	sn = slot_make(new);
 	if (!sn) {
-		real.close(new);
+		shut(new);
 		return -ENOMEM;
 	}
 	sn->internal_id = identity(new);
@@ -115,7 +123,7 @@ int intfd_adopt(int *where, int fd)
 	pthread_mutex_lock(&intfd_lock);
 	rc = intfd_place(where, fd);
 	pthread_mutex_unlock(&intfd_lock);
-	real.close(fd);
+	shut(fd);
 	return rc;
 }
 
@@ -128,7 +136,7 @@ void intfd_close(int *where)
 	if (sn && sn->internal == where) {
 		st(&sn->internal, NULL);
 		if (same(identity(*where), sn->internal_id))
-			real.close(*where);
+			shut(*where);
 	}
 	st(where, -1);
 	pthread_mutex_unlock(&intfd_lock);
@@ -169,7 +177,7 @@ int intfd_evade(int fd)
 		rc = intfd_place(sn->internal, fd);
 		if (!rc) {
 			st(&sn->internal, NULL);
-			real.close(fd);
+			shut(fd);
 		}
 	}
 	pthread_mutex_unlock(&intfd_lock);
@@ -200,7 +208,7 @@ static void intfd_drop(struct sonode *sn)
 		return;
 	*sn->internal = -1;
 	sn->internal = NULL;
-	real.close(sn->fd);
+	shut(sn->fd);
 }
 
 void intfd_forked(void)

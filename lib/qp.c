@@ -139,12 +139,10 @@ static void pool_grow(void)
 	pthread_mutex_unlock(&growing);
 }
 
-struct qp *qp_mine(void)
+static void choose(void)
 {
 	struct qp *qp;
 
-	if (mine && mine_gen == ld(&fork_gen) && ld(&pool_fresh) == daemon_fresh())
-		return mine;
 	pthread_mutex_lock(&lock);
 	pool_check();
 	if (want_more()) {
@@ -159,7 +157,18 @@ struct qp *qp_mine(void)
 	mine = qp;
 	mine_gen = fork_gen;
 	pthread_mutex_unlock(&lock);
-	return qp;
+}
+
+struct qp *qp_mine(void)
+{
+	int cancel;
+
+	if (mine && mine_gen == ld(&fork_gen) && ld(&pool_fresh) == daemon_fresh())
+		return mine;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);	/* the locks would stay behind */
+	choose();
+	pthread_setcancelstate(cancel, NULL);
+	return mine;
 }
 
 void qp_thread_gone(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The library against lib_fake.h: single calls on a connection in hardware, and what becomes of descriptors. */
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -98,6 +99,63 @@ static void test_signals(void **state)
 	assert_int_equal(read(p.fd, buf, 4), -1);
 	assert_int_equal(errno, EINTR);
 	hang_up(&p);
+}
+
+/* ---- a thread that is cancelled while the library makes what it needs: no lock stays behind ---- */
+
+static int (*libc_fcntl)(int fd, ...);
+static __thread bool doomed;
+
+static int cancelling_fcntl(int fd, ...)
+{
+	va_list ap;
+	void *arg;
+	int cmd;
+
+	va_start(ap, fd);
+	cmd = va_arg(ap, int);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (doomed)
+		pthread_cancel(pthread_self());
+	return libc_fcntl(fd, cmd, arg);
+}
+
+static void *doomed_write(void *arg)
+{
+	struct peer *p = arg;
+
+	doomed = true;
+	assert_int_equal(write(p->fd, "last", 4), 4);
+	pthread_testcancel();
+	return NULL;
+}
+
+static void test_cancelled(void **state)
+{
+	struct peer p;
+	pthread_t t;
+	void *rc;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	libc_fcntl = real.fcntl;
+	real.fcntl = cancelling_fcntl;
+	pthread_create(&t, NULL, doomed_write, &p);
+	pthread_join(t, &rc);
+	real.fcntl = libc_fcntl;
+	assert_ptr_equal(rc, PTHREAD_CANCELED);
+	signal(SIGALRM, SIG_DFL);
+	alarm(20);
+	expect_back(&p, "last");
+	assert_int_equal(write(p.fd, "next", 4), 4);
+	expect_back(&p, "next");
+	pthread_create(&t, NULL, late_write, &p);
+	pthread_join(t, NULL);
+	expect_back(&p, "late");
+	hang_up(&p);
+	alarm(0);
 }
 
 static void test_dup_shutdown(void **state)
@@ -438,6 +496,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_dup_shutdown),
 		cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_close_all),
