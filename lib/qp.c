@@ -308,6 +308,7 @@ static void service_word(struct qp *qp, unsigned int w, struct epset *self)
 {
 	uint64_t bits = wake_take(&qp->wake->words[w]);
 	struct sonode *woken[64], *sn;
+	bool watched = false;
 	int i, n = 0;
 
 	for (; bits; bits &= bits - 1) {
@@ -317,9 +318,11 @@ static void service_word(struct qp *qp, unsigned int w, struct epset *self)
 		prefetch(sn);
 		woken[n++] = sn;
 	}
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n; i++) {
 		tx_kick(woken[i]);
-	if (n)
+		watched |= !!ld(&woken[i]->members);
+	}
+	if (watched)		/* else all threads of a program without epoll would meet in its lock */
 		epset_events(woken, n, self);
 }
 
