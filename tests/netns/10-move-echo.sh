@@ -9,12 +9,7 @@
 
 topo_veth
 toed_start srv
-offloadable server srv python3 "$HELPERS/echo" server 7100
-eventually 10 logged server listening || fail "server did not start"
-mkfifo "$LOGS/orders"
-spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"
-exec 3>"$LOGS/orders"
-eventually 10 logged client connected || fail "client did not connect"
+echo_pair
 
 exchange() {	# BYTES
 	local before

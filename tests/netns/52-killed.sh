@@ -12,13 +12,7 @@ toed_start srv
 gone() { [ "$(on_path hardware)" = 0 ]; }
 
 start() {
-	offloadable server srv python3 "$HELPERS/echo" server 7100
-	eventually 10 logged server listening || fail "server did not start"
-	rm -f "$LOGS/orders"
-	mkfifo "$LOGS/orders"
-	spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"
-	exec 3>"$LOGS/orders"
-	eventually 10 logged client connected || fail "client did not connect"
+	echo_pair
 	ctl offload --all || fail "offload"
 	all_on hardware 1 || fail "not in hardware"
 	rx=$(counter RX_BYTES) tx=$(counter TX_BYTES)

@@ -94,10 +94,7 @@ carried() {	# FAMILY ADDRESS PORT CONGESTION-CONTROL
 	local before skip=()
 	rm -f "$LOGS/orders"
 	mkfifo "$LOGS/orders"
-	exec_ns srv env CC="$4" "$B/toectl" --rundir "$RUNDIR" run --require -- \
-		python3 "$LOGS/carried.py" server "$2" "$3" "$HELPERS" >"$LOGS/server" 2>&1 <"$LOGS/orders" &
-	PID[server]=$!
-	ORDER+=(server)
+	STDIN=$LOGS/orders offloadable server srv env CC="$4" python3 "$LOGS/carried.py" server "$2" "$3" "$HELPERS"
 	exec 3>"$LOGS/orders"
 	eventually 10 logged server listening || fail "server did not start"
 	spawn client cli python3 "$LOGS/carried.py" client "$2" "$3" 3>&-	# whose end is the server's end

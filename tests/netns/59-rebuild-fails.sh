@@ -42,14 +42,11 @@ except OSError as e:
 PY
 
 ends() {	# ADDRESS PORT
-	rm -f "$LOGS/server" "$LOGS/client"
 	offloadable server srv python3 "$LOGS/ends.py" server "$1" "$2"
 	eventually 10 logged server listening || fail "server did not start"
 	rm -f "$LOGS/orders"
 	mkfifo "$LOGS/orders"
-	exec_ns cli python3 "$LOGS/ends.py" client "$1" "$2" >"$LOGS/client" 2>&1 <"$LOGS/orders" &
-	PID[client]=$!
-	ORDER+=(client)
+	STDIN=$LOGS/orders spawn client cli python3 "$LOGS/ends.py" client "$1" "$2"
 	exec 3>"$LOGS/orders"
 	eventually 10 logged client connected || fail "no connection"
 	nr=0
@@ -59,19 +56,20 @@ bytes() { nr=$((nr + 1)); echo "$1" >&3; eventually 10 echoed $nr || fail "$2: b
 offloaded() { eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 1' || fail "not in hardware: $(ctl list)"; }
 over() { exec 3>&-; finish client 10; finish server 10; toed_stop || fail "toed does not stop"; }
 
-failing() {	# STEP ADDRESS PORT
-	TOED_FAULT=rebuild:$1:2 toed_start srv
+begin() {	# STEP:TIMES ADDRESS PORT
+	TOED_FAULT=rebuild:$1 toed_start srv
 	ends "$2" "$3"
 	offloaded
 	bytes 70000 "in hardware"
+}
+
+failing() {	# STEP ADDRESS PORT
+	begin "$1:2" "$2" "$3"
 	ctl upload --all >/dev/null || fail "upload, third try: $(ctl list)"
 	bytes 70001 "after an upload at the third try"
 	over
 
-	TOED_FAULT=rebuild:$1:3 toed_start srv
-	ends "$2" $(($3 + 1))
-	offloaded
-	bytes 70002 "in hardware"
+	begin "$1:3" "$2" $(($3 + 1))
 	ctl upload --all >/dev/null && fail "no upload failed"
 	[ "$(on_path hardware)" = 1 ] || fail "did not stay in hardware: $(ctl list)"
 	segs=$(counter RX_SEGS)
@@ -81,10 +79,7 @@ failing() {	# STEP ADDRESS PORT
 	bytes 70004 "after an upload that came late"
 	over
 
-	TOED_FAULT=rebuild:$1:99 toed_start srv
-	ends "$2" $(($3 + 2))
-	offloaded
-	bytes 70005 "in hardware"
+	begin "$1:99" "$2" $(($3 + 2))
 	toed_stop || fail "toed does not stop"
 	eventually 10 logged server "^error 10[34]" || fail "the application was not told: $(tail -1 "$LOGS/server")"
 	finish server 10

@@ -60,9 +60,7 @@ toed_start srv
 offloadable server srv python3 "$LOGS/peer.py" server "$SRV4" "$SEED" $BYTES
 eventually 10 logged server listening || fail "server did not start"
 mkfifo "$LOGS/go"
-exec_ns cli python3 "$LOGS/peer.py" client "$SRV4" "$SEED" $BYTES >"$LOGS/client" 2>&1 <"$LOGS/go" &
-PID[client]=$!
-ORDER+=(client)
+STDIN=$LOGS/go spawn client cli python3 "$LOGS/peer.py" client "$SRV4" "$SEED" $BYTES
 exec 3>"$LOGS/go"
 eventually 10 logged client connected || fail "no connection"
 eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 1' || fail "not in hardware: $(ctl list)"

@@ -10,6 +10,5 @@
 
 topo_veth
 toed_start srv
-spawn peer cli "$BIN/anyexec" peer 7200
-eventually 10 logged peer listening || fail "the peer did not start"
+flow_peer anyexec
 flow_cases anyexec

@@ -9,6 +9,5 @@
 
 topo_veth
 toed_start srv
-spawn peer cli "$BIN/anyproc" peer 7200
-eventually 10 logged peer listening || fail "the peer did not start"
+flow_peer anyproc
 flow_cases anyproc

@@ -10,7 +10,6 @@
 
 topo_veth
 toed_start srv
-spawn peer cli "$BIN/anyfd" peer 7200
-eventually 10 logged peer listening || fail "the peer did not start"
+flow_peer anyfd
 flow_cases anyfd
 flow_cases anysig

@@ -9,7 +9,6 @@
 
 topo_veth
 toed_start srv
-spawn peer cli "$BIN/anyroom" peer 7200
-eventually 10 logged peer listening || fail "the peer did not start"
+flow_peer anyroom
 flow_cases anyroom
 FLOW_ADDR=$CLI6 CASES="write room-epoll room-epollet" flow_cases anyroom

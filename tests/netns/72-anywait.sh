@@ -9,7 +9,6 @@
 
 topo_veth
 toed_start srv
-spawn peer cli "$BIN/anywait" peer 7200
-eventually 10 logged peer listening || fail "the peer did not start"
+flow_peer anywait
 flow_cases anywait
 FLOW_ADDR=$CLI6 CASES="read poll select epoll epollet oneshot" flow_cases anywait

@@ -12,11 +12,7 @@ offloaded() { ctl offload --all >/dev/null; all_on hardware 1; }
 
 topo_veth
 toed_start srv
-offloadable server srv python3 "$HELPERS/echo" server 7100
-eventually 10 logged server listening || fail "server did not start"
-mkfifo "$LOGS/orders"
-spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"
-exec 3>"$LOGS/orders"
+echo_pair
 nr=0
 for round in first second third; do
 	eventually 5 offloaded || fail "the sleeper's connection is not offered to the $round toed: $(ctl list)"

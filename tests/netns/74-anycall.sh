@@ -8,6 +8,5 @@
 
 topo_veth
 toed_start srv
-spawn peer cli "$BIN/anycall" peer 7200
-eventually 10 logged peer listening || fail "the peer did not start"
+flow_peer anycall
 flow_cases anycall

@@ -75,9 +75,7 @@ one() {	# PART VARIANT: prints the seconds
 	before=$(halves)
 	rm -f "$LOGS/go"
 	mkfifo "$LOGS/go"
-	exec_ns cli python3 "$LOGS/half.py" client "$SRV4" 7000 "$MBYTES" "$1" >"$LOGS/client" 2>&1 <"$LOGS/go" &
-	PID[client]=$!
-	ORDER+=(client)
+	STDIN=$LOGS/go spawn client cli python3 "$LOGS/half.py" client "$SRV4" 7000 "$MBYTES" "$1"
 	exec 3>"$LOGS/go"
 	eventually 10 logged client connected || fail "no connection"
 	[ "$1" = s ] || line=server

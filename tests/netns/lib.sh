@@ -55,12 +55,12 @@ in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$RUN-$ns" -- "$@"; }
 
 exec_ns() { local ns=$1; shift; exec nsenter --net="/run/netns/$RUN-$ns" -- "$@"; }	# $! is the command
 
-# spawn NAME NS COMMAND...: in the background, output to $LOGS/NAME
+# spawn NAME NS COMMAND...: in the background, output to $LOGS/NAME, input from STDIN (a FIFO) or nothing
 spawn() {
 	local name=$1 ns=$2
 	shift 2
 	: >"$LOGS/$name"	# before anybody looks for the word of a new process in it
-	exec_ns "$ns" "$@" >"$LOGS/$name" 2>&1 </dev/null &
+	exec_ns "$ns" "$@" >"$LOGS/$name" 2>&1 <"${STDIN:-/dev/null}" &
 	PID[$name]=$!
 	ORDER+=("$name")
 }
@@ -277,6 +277,23 @@ through_engine() {
 	signal CONT "$@"
 	say "RX engine took $segs of $dev frames"
 	((segs > 0 && segs * 100 >= dev * percent))
+}
+
+# The echo server under libtoe on port 7100, and one client that takes its orders, numbers of bytes, from descriptor 3.
+echo_pair() {
+	offloadable server srv python3 "$HELPERS/echo" server 7100
+	eventually 10 logged server listening || fail "server did not start"
+	rm -f "$LOGS/orders"
+	mkfifo "$LOGS/orders"
+	spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"
+	exec 3>"$LOGS/orders"
+	eventually 10 logged client connected || fail "client did not connect"
+}
+
+# flow_peer HELPER: the other end of flow_cases
+flow_peer() {
+	spawn peer cli "$BIN/$1" peer 7200
+	eventually 10 logged peer listening || fail "the peer did not start"
 }
 
 # flow_cases HELPER: each case of tests/helpers/HELPER (or those in CASES) under libtoe, peer on port 7200 of cli, by its
