@@ -359,8 +359,10 @@ static int adopt_in(struct nic *nic, const struct toe_nic *was)
 		ret = -ENODEV;
 	if (!ret)
 		ret = nic_xdp_adopt(nic);
-	if (!ret && (was->flags & TOE_NIC_TRAINS))
+	if (!ret && (was->flags & TOE_NIC_TRAINS)) {
 		enter_trains(nic);
+		nic->flags |= TOE_NIC_TRAINS;	/* the RX program that runs there was told so: it writes notes */
+	}
 	if (!ret)
 		ret = enter_maps(nic);
 	nic_leave();
