@@ -49,6 +49,11 @@ static int deaf_program(void)
 	return prog;
 }
 
+int ksock_ready(void)
+{
+	return deaf_program() < 0 ? -errno : 0;
+}
+
 int ksock_deafen(int sock)
 {
 	int prog = deaf_program();

@@ -76,6 +76,7 @@ int ksock_repair_on(int sock);
 int ksock_repair_off(int sock);		/* sends nothing */
 /* From whatever a move had made of a socket that was not parked yet: it goes on. */
 void ksock_resume(int sock);
+int ksock_ready(void);			/* loads what ksock_deafen() needs: before frames are held */
 int ksock_deafen(int sock);
 int ksock_hear(int sock);
 

@@ -108,6 +108,10 @@ static int prepare(struct move *m)
 	uint32_t key = c->hw_connid;
 	int err;
 
+	m->why = TOE_WHY_ERROR;
+	err = ksock_ready();
+	if (err)
+		return err;
 	err = ksock_eligible(c->sock, &m->why);
 	if (err)
 		return err;
