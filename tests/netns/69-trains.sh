@@ -26,4 +26,6 @@ say "$segs segments, $in_trains in $trains trains, $(counter TX_TRAIN_LOST) lost
 ((segs > 50000)) || fail "TX engine sent $segs segments"
 ((in_trains * 2 > segs)) || fail "only $in_trains of $segs segments left in a train"
 ((in_trains >= trains * 4)) || fail "a train has only $((in_trains / trains)) segments"
+lost=$(counter TX_TRAIN_LOST)		# rings that grow under a train
+((lost * 100 <= in_trains)) || fail "$lost of $in_trains segments of trains could not be made"
 [ "$(counter TX_NO_TRAIN)" = 0 ] || fail "TX_NO_TRAIN is $(counter TX_NO_TRAIN)"
