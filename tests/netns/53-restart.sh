@@ -20,6 +20,8 @@ eventually 10 logged server listening || fail "server did not start"
 mkfifo "$LOGS/orders"
 spawn old cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders-old"
 eventually 10 logged old connected || fail "the old client did not connect"
+# The server says hello with its next request, and tells which connections it has.
+known() { [ "$(ctl --json list | python3 "$HELPERS/jsonget" --list pid | grep -cvx 0)" = 2 ]; }
 nr=0
 for round in first second third; do
 	spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"
@@ -30,6 +32,7 @@ for round in first second third; do
 	nr=$((nr + 1))
 	eventually 10 old_echoed $nr || fail "no echo on the old connection under the $round toed"
 	eventually 10 all_on kernel 2 || fail "not listed under the $round toed: $(ctl list)"
+	eventually 5 known || fail "the server does not know the $round toed: $(ctl list)"
 	ctl offload --all || fail "offload under the $round toed"
 	all_on hardware 2 || fail "connections are not in hardware under the $round toed: $(ctl list)"
 	for size in 1 1448 70000; do echo $size >&3; echo $size >&4; done
