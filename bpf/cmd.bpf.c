@@ -39,11 +39,6 @@ static __always_inline int cmd_hold(struct hw_conn *c, const struct toe_cmd *cmd
 	return 0;
 }
 
-static __always_inline bool ring_valid(struct toe_ring_ref r)
-{
-	return r.order <= TOE_MAX_ORDER && r.chunk + (1U << r.order) <= TOE_SLAB_CHUNKS;
-}
-
 /* Global: the algorithms by themselves. */
 __noinline int cc_start(struct hw_conn *c)
 {
@@ -91,7 +86,7 @@ static __always_inline int cmd_load(struct hw_conn *c, const struct toe_cmd *cmd
 
 	if (c->state != TOE_HOLD)
 		return -EPERM;
-	if (!ring_valid(cmd->conn.rx) || !ring_valid(cmd->conn.tx))
+	if (!ring_ref_valid(cmd->conn.rx) || !ring_ref_valid(cmd->conn.tx))
 		return -EINVAL;
 	__builtin_memcpy((void *)c + sizeof(c->lock), (void *)&cmd->conn + sizeof(c->lock),
 			 sizeof(*c) - sizeof(c->lock));
@@ -178,7 +173,7 @@ static __always_inline int cmd_claim(struct hw_conn *c, const struct toe_cmd *cm
 {
 	if (c->state != TOE_HOLD)
 		return -EPERM;
-	if (!ring_valid(cmd->conn.rx) || !ring_valid(cmd->conn.tx))
+	if (!ring_ref_valid(cmd->conn.rx) || !ring_ref_valid(cmd->conn.tx))
 		return -EINVAL;
 	c->hw_connid = cmd->conn.hw_connid;
 	c->gen = cmd->conn.gen;
@@ -263,7 +258,7 @@ static __always_inline int cmd_rings(struct hw_conn *c, const struct toe_cmd *cm
 
 	if (c->state != TOE_HOLD || !(c->next & TOE_NEXT_PARKED))
 		return -EPERM;
-	if (!ring_valid(cmd->conn.rx) || !ring_valid(cmd->conn.tx))
+	if (!ring_ref_valid(cmd->conn.rx) || !ring_ref_valid(cmd->conn.tx))
 		return -EINVAL;
 	c->rx = cmd->conn.rx;
 	c->tx = cmd->conn.tx;

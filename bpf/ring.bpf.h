@@ -7,6 +7,7 @@
 #define RING_BPF_H
 
 #include "maps.bpf.h"
+#include "toe/place.h"
 #include "toe/seq.h"
 #include "toe/cc.h"
 
@@ -19,14 +20,9 @@ static __always_inline void *slab_chunk(__u32 slab, __u32 chunk)
 	return bpf_map_lookup_elem(inner, &chunk);
 }
 
-static __always_inline __u32 ring_size(struct toe_ring_ref r)
-{
-	return TOE_CHUNK_DATA << (r.order & 7);
-}
-
 static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)
 {
-	void *p = slab_chunk(c->rx.slab, c->rx.chunk);
+	void *p = slab_chunk(c->rx.slab, c->rx.unit / TOE_CHUNK_UNITS);
 
 	return p ? p + TOE_CHUNK_DATA : NULL;
 }
@@ -36,12 +32,12 @@ enum ring_way {			/* a constant for each caller: none of it is left in a program
 	RING_GET,		/* ring to frame */
 };
 
-static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
-				      __u32 off, __u32 len, enum ring_way way)
+/* off: in the ring. */
+static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r, __u32 off,
+				      __u32 at_frame, __u32 len, enum ring_way way)
 {
-	__u32 nr = (seq >> TOE_CHUNK_SHIFT) & ((1U << (r.order & 7)) - 1);
-	__u32 at = seq & (TOE_CHUNK_DATA - 1);
-	__u8 *p = slab_chunk(r.slab, r.chunk + nr);
+	__u32 from = (r.unit << TOE_UNIT_SHIFT) + off, at = from & (TOE_CHUNK_DATA - 1);
+	__u8 *p = slab_chunk(r.slab, from >> TOE_CHUNK_SHIFT);
 
 	if (!p)
 		return -1;
@@ -53,21 +49,24 @@ static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r,
 	if (len >= TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
 		return -1;
 	if (way == RING_PUT)
-		return bpf_xdp_load_bytes(ctx, off, p + at, len + 1);
-	return bpf_xdp_store_bytes(ctx, off, p + at, len + 1);
+		return bpf_xdp_load_bytes(ctx, at_frame, p + at, len + 1);
+	return bpf_xdp_store_bytes(ctx, at_frame, p + at, len + 1);
 }
 
-/* The len bytes of the frame from offset off on, and those of the ring from sequence number seq on. */
-static __always_inline int ring_copy(struct xdp_md *ctx, struct toe_ring_ref r, __u32 seq,
-				     __u32 off, __u32 len, enum ring_way way)
+/* The len bytes of the frame from at_frame on, and those of the ring from sequence number seq on. */
+static __always_inline int ring_copy(struct xdp_md *ctx, struct toe_ring_ref r, __u32 base, __u32 seq,
+				     __u32 at_frame, __u32 len, enum ring_way way)
 {
-	__u32 first = TOE_CHUNK_DATA - (seq & (TOE_CHUNK_DATA - 1));
+	__u32 size = ring_size(r), off = ring_off(size, base, seq), first = size - off;
+	__u32 room = TOE_CHUNK_DATA - (((r.unit << TOE_UNIT_SHIFT) + off) & (TOE_CHUNK_DATA - 1));
 
+	first = first < room ? first : room;
 	if (first >= len)
-		return ring_piece(ctx, r, seq, off, len, way);
-	if (ring_piece(ctx, r, seq, off, first, way))
+		return ring_piece(ctx, r, off, at_frame, len, way);
+	if (ring_piece(ctx, r, off, at_frame, first, way))
 		return -1;
-	return ring_piece(ctx, r, seq + first, off + first, len - first, way);
+	off = off + first < size ? off + first : 0;
+	return ring_piece(ctx, r, off, at_frame + first, len - first, way);
 }
 
 /* The library's positions, checked; rx_read must lie in [rcv_nxt - size, rcv_nxt]. */

@@ -89,9 +89,12 @@ static __always_inline void text_in_order(struct hw_conn *c, const struct text *
 }
 
 /* Returns 0, or -1: dropped, but an acknowledgement is due all the same. */
-static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, const struct text *t)
+static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, const struct text *t, const struct rx *r)
 {
-	if (ring_copy(ctx, c->rx, t->seq, t->off, t->end - t->seq, RING_PUT)) {
+	__u32 base = ring_near(ring_size(c->rx), r->ctl->rx_base, r->read);
+
+	PUT(r->ctl->rx_base, base);
+	if (ring_copy(ctx, c->rx, base, t->seq, t->off, t->end - t->seq, RING_PUT)) {
 		count(RX_BAD_RING);
 		return -1;
 	}
@@ -145,7 +148,7 @@ static __always_inline void rx_data(struct xdp_md *ctx, struct hw_conn *c, const
 		r->ev |= RX_EV_ACK_DUE | RX_EV_ACK_NOW;
 		return;
 	}
-	if (text_place(ctx, c, &t)) {
+	if (text_place(ctx, c, &t, r)) {
 		r->ev |= RX_EV_ACK_DUE | RX_EV_ACK_NOW;
 		return;
 	}

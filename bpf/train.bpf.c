@@ -134,7 +134,7 @@ static __always_inline int train_segment(struct xdp_md *ctx, const struct train 
 
 	if (len < t->len && bpf_xdp_adjust_tail(ctx, (int)len - (int)t->len))
 		return -1;
-	if (ring_copy(ctx, t->tx, t->seq + i * t->len, t->hdr_len, len, RING_GET) || train_headers(ctx, t, i, len))
+	if (ring_copy(ctx, t->tx, t->base, t->seq + i * t->len, t->hdr_len, len, RING_GET) || train_headers(ctx, t, i, len))
 		return -1;
 	return train_alive(t) ? 0 : -1;
 }

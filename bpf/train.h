@@ -31,6 +31,7 @@ struct train {
 	__u64 life;		/* struct hw_connid, when the train was made */
 	__u32 nr_cpu;		/* struct train_slot, struct ack_slot */
 	__u32 seq;		/* of the first segment */
+	__u32 base;		/* of the tx ring */
 	struct toe_ring_ref tx;
 	__u16 len;		/* payload bytes of a segment */
 	__u16 last;		/* of the last */
@@ -42,7 +43,7 @@ struct train {
 	__u8 first_flags;	/* TCP flags of the first segment beyond the template's, and of the last */
 	__u8 last_flags;
 	__u8 v4;
-	__u8 pad[7];
+	__u8 pad[3];
 };
 _Static_assert(sizeof(struct train) == 48, "train");
 _Static_assert(TRAIN_OFF >= TOE_HDR_MAX, "the note would be under the headers");

@@ -132,7 +132,7 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	if (hdr_write(ctx, c, t->ctl, &h, NULL))
 		return -1;
 	c->ip_id += t->nr - 1;
-	return train ? train_note(ctx, c, &note, h.now_ms) : 0;
+	return train ? train_note(ctx, c, t->ctl, &note, h.now_ms) : 0;
 }
 
 /* How far snd_nxt may go: window, cwnd (RFC 8985 section 7.3: but for a probe), what the tx ring can hold, and what was

@@ -31,7 +31,8 @@ static __always_inline void *train_way(const struct hw_conn *c, __u32 nr)
 }
 
 /* The frame has its headers: the first segment's, its checksum without payload. Write the note. 0, or -1: drop it. */
-static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, struct train *note, __u32 now_ms)
+static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, const struct toe_ring_ctl *ctl,
+				      struct train *note, __u32 now_ms)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 zero = 0, id = c->hw_connid;
@@ -50,6 +51,7 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, str
 	note->kind = NOTE_TRAIN;
 	note->hw_connid = id;
 	note->tx = c->tx;
+	note->base = ctl->tx_base;
 	note->v4 = c->min.flow.family == 2;
 	note->hdr_len = hdr_len(c);
 	note->l4_off = hdr_len(c) - sizeof(struct tcphdr) - (c->min.opts & TOE_OPT_TS ? 12 : 0);

@@ -246,14 +246,13 @@ struct slab *app_slab(struct app *app, unsigned int index)
 
 static int take_run(struct slab *s, unsigned int order, struct toe_ring_ref *out)
 {
-	int chunk = slab_take(s, order);
+	int unit = slab_take(s, order);
 
-	if (chunk < 0)
-		return chunk;
-	out->slab = s->index;
-	out->chunk = (uint8_t)chunk;
-	out->order = (uint8_t)order;
-	memset(slab_chunk(s, out->chunk) + TOE_CHUNK_DATA, 0, sizeof(struct toe_ring_ctl));
+	if (unit < 0)
+		return unit;
+	*out = (struct toe_ring_ref){ .slab = s->index, .unit = (uint16_t)(unit & 0xfff), .order = order & 15 };
+	if (order >= TOE_ORDER_64)	/* a smaller one is no rx ring, and others may be in its chunk */
+		memset(slab_chunk(s, out->unit / TOE_CHUNK_UNITS) + TOE_CHUNK_DATA, 0, sizeof(struct toe_ring_ctl));
 	return 0;
 }
 
@@ -289,12 +288,12 @@ void app_ring_free(struct app *app, struct toe_ring_ref ref)
 	struct slab *s = app_slab(app, ref.slab);
 
 	if (s)
-		slab_give(s, ref.chunk, ref.order);
+		slab_give(s, ref);
 }
 
 void *app_ring_chunk(struct app *app, struct toe_ring_ref ref, unsigned int index)
 {
-	return slab_chunk(app_slab(app, ref.slab), ref.chunk + index);
+	return slab_chunk(app_slab(app, ref.slab), ref.unit / TOE_CHUNK_UNITS + index);
 }
 
 struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx)
@@ -321,12 +320,12 @@ static int qp_make(struct app *app, unsigned int qp, struct app_qp *slot)
 
 	if (tap < 0)
 		return tap;
-	err = app_ring_alloc(app, 0, &slot->wake);
+	err = app_ring_alloc(app, TOE_ORDER_64, &slot->wake);
 	if (err)
 		goto close_tap;
 	memset(app_ring_chunk(app, slot->wake, 0), 0, sizeof(struct toe_qp_wake));
 	owner.slab = slot->wake.slab;
-	owner.chunk = slot->wake.chunk;
+	owner.chunk = slot->wake.unit / TOE_CHUNK_UNITS;
 	err = qp_assign(qp, &owner);
 	if (!err)
 		return tap;
@@ -354,7 +353,7 @@ int app_qp_open(struct app *app, struct toe_msg *msg)
 	slot->qp = (uint16_t)qp;
 	msg->qp = (uint16_t)qp;
 	msg->slab = slot->wake.slab;
-	msg->chunk = slot->wake.chunk;
+	msg->chunk = slot->wake.unit / TOE_CHUNK_UNITS;
 	return tap;
 }
 

@@ -29,12 +29,12 @@ void app_exit(void);
 struct app *app_get(unsigned int id);		/* NULL: none */
 struct app *app_next(struct app *prev);		/* iterate, NULL starts */
 
-/* A run of 2^order chunks in the application's slabs; makes a slab if needed (slow: do it
+/* A run of that order in the application's slabs; makes a slab if needed (slow: do it
  * before HOLD). 0, -ENOSPC, -ENOMEM. The run's control block is zeroed. */
 int app_ring_alloc(struct app *app, unsigned int order, struct toe_ring_ref *out);
 void app_ring_free(struct app *app, struct toe_ring_ref ref);
 
-/* Address of chunk `index` (0 .. 2^order - 1) of a run in the daemon's mapping. */
+/* Address in the daemon's mapping of chunk `index` (0 ..) of those that a run lies in. */
 void *app_ring_chunk(struct app *app, struct toe_ring_ref ref, unsigned int index);
 struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx);
 

@@ -258,14 +258,15 @@ static int adopt_run(struct app *app, struct toe_ring_ref ref)
 {
 	struct slab *s = adopt_slab(app, ref.slab);
 
-	return s ? slab_claim(s, ref.chunk, ref.order) : -ENOENT;
+	return s ? slab_claim(s, ref) : -ENOENT;
 }
 
 static void adopt_qp(unsigned int qp, const struct toe_qp *was)
 {
 	struct app *app = app_get(was->app);
 	struct app_qp *slot = app ? app_qp_slot(app) : NULL;
-	struct toe_ring_ref wake = { .slab = was->slab, .chunk = (uint8_t)was->chunk };
+	struct toe_ring_ref wake = { .slab = was->slab, .order = TOE_ORDER_64,
+				     .unit = (uint16_t)(was->chunk * TOE_CHUNK_UNITS & 0xfff) };
 
 	if (!slot || adopt_run(app, wake)) {
 		qp_tap_close(qp, -1);

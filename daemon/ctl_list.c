@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "nic.h"
 #include "toe/cc.h"
+#include "toe/place.h"
 #include "sdiag.h"
 
 static const char *const paths[] = {
@@ -190,8 +191,8 @@ static void add_ring(struct json_object *o, const char *key, struct toe_ring_ref
 	struct json_object *r = json_object_new_object();
 
 	ctl_add_int(r, "slab", ref.slab);
-	ctl_add_int(r, "chunk", ref.chunk);
-	ctl_add_int(r, "bytes", (int64_t)TOE_CHUNK_DATA << ref.order);
+	ctl_add_int(r, "unit", ref.unit);
+	ctl_add_int(r, "bytes", ring_size(ref));
 	json_object_object_add(o, key, r);
 }
 

@@ -17,7 +17,7 @@
 #include "toe/maps.h"
 
 /* A window that the largest ring holds, with its rounding: what has grown beyond would have to shrink before a move. */
-#define KSOCK_LARGEST_WINDOW	((int)(TOE_CHUNK_DATA << TOE_MAX_ORDER) - 65536)
+#define KSOCK_LARGEST_WINDOW	((int)(TOE_SLAB_CHUNKS * TOE_CHUNK_DATA) - 65536)
 /* What such a window is made to shrink to; with its rounding less than 4 MiB. No application asks for just that. */
 #define KSOCK_CLAMPED_WINDOW	((4 << 20) - 65535)
 

@@ -156,7 +156,7 @@ void mig_stuck_restore(struct conn *c, const struct hw_conn *e)
 void mig_options_to(struct move *m)
 {
 	struct hw_conn *e = &m->cmd.conn;
-	uint32_t ring = rings_size(e->rx), part = ring >> 8, parts = (m->opts.rcvbuf + part - 1) / part;
+	uint32_t ring = ring_size(e->rx), part = ring >> 8, parts = (m->opts.rcvbuf + part - 1) / part;
 
 	e->ttl = m->opts.ttl;
 	e->tos = m->opts.tos;

@@ -8,7 +8,7 @@
 #include "mig_int.h"
 #include "rings.h"
 
-static void copy_ring(struct app *app, struct toe_ring_ref from, struct toe_ring_ref to, uint32_t seq, uint32_t len)
+static void copy_ring(struct app *app, struct rings_at from, struct rings_at to, uint32_t seq, uint32_t len)
 {
 	static struct iovec src[RINGS_IOV], dst[RINGS_IOV];
 	int nr = rings_iov(app, from, seq, len, src), nr_dst = rings_iov(app, to, seq, len, dst), d = 0;
@@ -33,19 +33,25 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 	struct conn *c = m->c;
 	struct hw_conn *e = &m->cmd.conn;
 	const struct toe_ival *ooo = engine.rec[c->hw_connid].ooo;
-	uint32_t read, filled;
+	uint32_t read, filled, una = e->min.snd_una;
+	struct rings_at old_rx, new_rx, old_tx, new_tx;
 	int err;
 
 	rings_freeze(c);
 	read = rings_rx_read(c, &e->min);
-	filled = rings_tx_filled(c, e->min.snd_una, e->min.snd_nxt);
-	copy_ring(c->app, c->rx, rx, read, e->min.rcv_nxt - read);
+	filled = rings_tx_filled(c, una, e->min.snd_nxt);
+	old_rx = rings_rx(c);
+	old_tx = rings_tx(c);
+	new_rx = (struct rings_at){ rx, read };
+	new_tx = (struct rings_at){ tx, una };
+	copy_ring(c->app, old_rx, new_rx, read, e->min.rcv_nxt - read);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
-		if (ooo[i].end - read <= rings_size(c->rx) && ooo[i].end - ooo[i].start <= ooo[i].end - read)
-			copy_ring(c->app, c->rx, rx, ooo[i].start, ooo[i].end - ooo[i].start);
-	copy_ring(c->app, c->tx, tx, e->min.snd_una, filled - e->min.snd_una);
+		if (ooo[i].end - read <= ring_size(c->rx) && ooo[i].end - ooo[i].start <= ooo[i].end - read)
+			copy_ring(c->app, old_rx, new_rx, ooo[i].start, ooo[i].end - ooo[i].start);
+	copy_ring(c->app, old_tx, new_tx, una, filled - una);
 	fault_point(FAULT_GROW, 3);
 	conn_swap_rings(c, rx, tx);
+	rings_base(c, read, una);
 	rings_start(c, read, filled);
 	e->rx = rx;
 	e->tx = tx;

@@ -15,17 +15,8 @@
 
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
-#define RX_RING_MAX	(TOE_CHUNK_DATA << TOE_MAX_ORDER)
+#define RX_RING_MAX	RINGS_MOST
 #define SND_PEEK_MAX	(8U << 20)
-
-static unsigned int order_for(uint32_t bytes)
-{
-	unsigned int order = 0;
-
-	while (order <= TOE_MAX_ORDER && (TOE_CHUNK_DATA << order) < bytes)
-		order++;
-	return order;
-}
 
 /* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
  * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
@@ -54,7 +45,7 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool g
 {
 	struct conn *c = m->c;
 	uint32_t rx_need = rx_bytes(m, window);
-	unsigned int rx, tx = order_for(tx_need);
+	unsigned int rx, tx = rings_order(tx_need, false);
 	int err;
 
 	if (rx_need > RX_RING_MAX) {
@@ -65,7 +56,7 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool g
 		}
 		rx_need = RX_RING_MAX;
 	}
-	rx = order_for(rx_need);
+	rx = rings_order(rx_need, true);
 	if (tx > TOE_MAX_ORDER || rx > TOE_MAX_ORDER) {
 		m->why = TOE_WHY_QUEUE;
 		return -EOPNOTSUPP;
@@ -198,7 +189,7 @@ static int copy_rcv(struct move *m)
 {
 	struct iovec iov[RINGS_IOV];
 	uint32_t len = m->seqs.rcv_nxt - m->seqs.copied_seq;
-	int nr = rings_iov(m->c->app, m->c->rx, m->seqs.copied_seq, len, iov);
+	int nr = rings_iov(m->c->app, rings_rx(m->c), m->seqs.copied_seq, len, iov);
 	ssize_t n = len ? ksock_peek_rcv(m->c->sock, iov, nr) : 0;
 
 	return n < 0 ? (int)n : n == (ssize_t)len ? 0 : -EIO;
@@ -209,7 +200,7 @@ static int copy_snd(struct move *m)
 {
 	struct iovec iov[RINGS_IOV];
 	uint32_t len = m->seqs.write_seq - m->seqs.snd_una, write_seq = m->seqs.write_seq;
-	int nr = rings_iov(m->c->app, m->c->tx, m->seqs.snd_una, len, iov);
+	int nr = rings_iov(m->c->app, rings_tx(m->c), m->seqs.snd_una, len, iov);
 	char *buf, *p;
 	ssize_t n;
 
@@ -236,8 +227,10 @@ static int copy_once(struct move *m, uint32_t edge)
 {
 	int err = alloc_rings(m, edge - m->seqs.copied_seq, m->seqs.write_seq - m->seqs.snd_una, false);
 
-	if (!err)
-		err = copy_rcv(m);
+	if (err)
+		return err;
+	rings_base(m->c, m->seqs.copied_seq, m->seqs.snd_una);
+	err = copy_rcv(m);
 	return err ? err : copy_snd(m);
 }
 
@@ -257,7 +250,7 @@ static int copy_queues(struct move *m)
 			err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 		if (!err)
 			err = ksock_rcv_edge(m->c->sock, &edge);
-		if (!err && rx_bytes(m, edge - m->seqs.copied_seq) <= rings_size(m->c->rx) &&
+		if (!err && rx_bytes(m, edge - m->seqs.copied_seq) <= ring_size(m->c->rx) &&
 		    !memcmp(&before, &m->seqs, sizeof(before)))
 			return 0;
 	}
@@ -314,7 +307,7 @@ static int park(struct move *m)
 	m->snd_nxt = really_sent(m, &now);
 	if (m->snd_nxt - min->snd_una > min->snd_nxt - min->snd_una)
 		m->snd_nxt = min->snd_nxt;
-	if (m->why == TOE_WHY_MTU || min->rcv_adv - min->copied_seq > rings_size(m->c->rx))
+	if (m->why == TOE_WHY_MTU || min->rcv_adv - min->copied_seq > ring_size(m->c->rx))
 		return -EAGAIN;		/* the delayed-ACK timer has run meanwhile, or the route has gone */
 	m->why = TOE_WHY_ERROR;
 	return 0;

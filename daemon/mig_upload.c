@@ -37,9 +37,9 @@ static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[
 	im->rx_read = rings_rx_read(c, min);
 	im->seed_rtt = min->opts & TOE_OPT_TS && min->srtt_us;
 	filled = rings_tx_filled(c, min->snd_una, min->snd_nxt);
-	im->nr_unread = rings_iov(c->app, c->rx, im->rx_read, min->rcv_nxt - im->rx_read, iov[0]);
-	im->nr_unacked = rings_iov(c->app, c->tx, min->snd_una, min->snd_nxt - min->snd_una, iov[1]);
-	im->nr_unsent = rings_iov(c->app, c->tx, min->snd_nxt, filled - min->snd_nxt, iov[2]);
+	im->nr_unread = rings_iov(c->app, rings_rx(c), im->rx_read, min->rcv_nxt - im->rx_read, iov[0]);
+	im->nr_unacked = rings_iov(c->app, rings_tx(c), min->snd_una, min->snd_nxt - min->snd_una, iov[1]);
+	im->nr_unsent = rings_iov(c->app, rings_tx(c), min->snd_nxt, filled - min->snd_nxt, iov[2]);
 }
 
 static void replay_from_peer(struct move *m, uint32_t tsecr, uint32_t seq, const void *payload, size_t len)
@@ -58,9 +58,9 @@ static void replay_ooo(struct move *m, struct toe_ival ival)
 	struct iovec iov[RINGS_IOV];
 	int nr;
 
-	if (!m->c->has_rings || !len || len > room || len > rings_size(m->c->rx))
+	if (!m->c->has_rings || !len || len > room || len > ring_size(m->c->rx))
 		return;
-	nr = rings_iov(m->c->app, m->c->rx, ival.start, len, iov);
+	nr = rings_iov(m->c->app, rings_rx(m->c), ival.start, len, iov);
 	for (int i = 0; i < nr; i++) {
 		const char *p = iov[i].iov_base;
 

@@ -224,7 +224,7 @@ int qp_daemon_open(void)
 	daemon_slab = slab_new();
 	if (!daemon_slab)
 		return -errno;
-	daemon_chunk = (unsigned int)slab_take(daemon_slab, 0);
+	daemon_chunk = (unsigned int)slab_take(daemon_slab, TOE_ORDER_64) / TOE_CHUNK_UNITS;
 	own.slab = daemon_slab->index;
 	own.chunk = (__u16)daemon_chunk;
 	daemon_tap = qp_tap_open(TOE_QP_DAEMON);

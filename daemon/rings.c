@@ -1,23 +1,54 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "rings.h"
 
-int rings_iov(struct app *app, struct toe_ring_ref ref, uint32_t seq, uint32_t len, struct iovec *iov)
+/* An rx ring has the slack of its first chunk to itself. A tx ring's base is not moved when sequence numbers wrap,
+ * so its size is a power of two. */
+unsigned int rings_order(uint32_t bytes, bool rx)
 {
-	uint32_t mask = (1U << ref.order) - 1;
+	unsigned int order = rx ? TOE_ORDER_64 : TOE_ORDER_32;
+
+	while (order <= TOE_MAX_ORDER && (ring_units(order) << TOE_UNIT_SHIFT < bytes || (!rx && order == TOE_ORDER_96)))
+		order++;
+	return order;
+}
+
+int rings_iov(struct app *app, struct rings_at at, uint32_t seq, uint32_t len, struct iovec *iov)
+{
+	uint32_t size = ring_size(at.ref), off = ring_off(size, at.base, seq);
 	int nr = 0;
 
 	while (len && nr < RINGS_IOV) {
-		uint32_t off = seq & (TOE_CHUNK_DATA - 1);
-		uint32_t n = TOE_CHUNK_DATA - off;
-		char *chunk = app_ring_chunk(app, ref, (seq >> TOE_CHUNK_SHIFT) & mask);
+		uint32_t from = (at.ref.unit % TOE_CHUNK_UNITS << TOE_UNIT_SHIFT) + off;
+		uint32_t n = TOE_CHUNK_DATA - (from & (TOE_CHUNK_DATA - 1));
+		char *chunk = app_ring_chunk(app, at.ref, from >> TOE_CHUNK_SHIFT);
 
+		if (n > size - off)
+			n = size - off;
 		if (n > len)
 			n = len;
-		iov[nr++] = (struct iovec){ chunk + off, n };
-		seq += n;
+		iov[nr++] = (struct iovec){ chunk + (from & (TOE_CHUNK_DATA - 1)), n };
+		off = off + n < size ? off + n : 0;
 		len -= n;
 	}
 	return nr;
+}
+
+struct rings_at rings_rx(const struct conn *c)
+{
+	return (struct rings_at){ c->rx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->rx_base, __ATOMIC_ACQUIRE) };
+}
+
+struct rings_at rings_tx(const struct conn *c)
+{
+	return (struct rings_at){ c->tx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->tx_base, __ATOMIC_ACQUIRE) };
+}
+
+void rings_base(const struct conn *c, uint32_t rx, uint32_t tx)
+{
+	struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
+
+	__atomic_store_n(&ctl->rx_base, rx, __ATOMIC_RELEASE);
+	__atomic_store_n(&ctl->tx_base, tx, __ATOMIC_RELEASE);
 }
 
 uint32_t rings_rx_read(const struct conn *c, const struct min_tcp *min)
@@ -25,7 +56,7 @@ uint32_t rings_rx_read(const struct conn *c, const struct min_tcp *min)
 	struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
 	uint32_t pos = (uint32_t)__atomic_load_n(&ctl->rx_read, __ATOMIC_ACQUIRE);
 
-	return min->rcv_nxt - pos <= rings_size(c->rx) ? pos : min->rcv_nxt;
+	return min->rcv_nxt - pos <= ring_size(c->rx) ? pos : min->rcv_nxt;
 }
 
 uint32_t rings_tx_filled(const struct conn *c, uint32_t snd_una, uint32_t snd_nxt)
@@ -33,7 +64,7 @@ uint32_t rings_tx_filled(const struct conn *c, uint32_t snd_una, uint32_t snd_nx
 	struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
 	uint32_t pos = (uint32_t)__atomic_load_n(&ctl->tx_filled, __ATOMIC_ACQUIRE);
 
-	if (pos - snd_una > rings_size(c->tx) || pos - snd_una < snd_nxt - snd_una)
+	if (pos - snd_una > ring_size(c->tx) || pos - snd_una < snd_nxt - snd_una)
 		return snd_nxt;
 	return pos;
 }

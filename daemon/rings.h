@@ -6,17 +6,27 @@
 #include <stdint.h>
 #include <sys/uio.h>
 #include "conn.h"
+#include "toe/place.h"
 #include "toe/ring.h"
 
-#define RINGS_IOV	((1 << TOE_MAX_ORDER) + 1)
+#define RINGS_IOV	((int)TOE_SLAB_CHUNKS + 1)
 
-static inline uint32_t rings_size(struct toe_ring_ref ref)
-{
-	return TOE_CHUNK_DATA << ref.order;
-}
+struct rings_at {		/* a ring, and toe_ring_ctl's base of it */
+	struct toe_ring_ref ref;
+	uint32_t base;
+};
+struct rings_at rings_rx(const struct conn *c);
+struct rings_at rings_tx(const struct conn *c);
+/* Both rings are empty: where they begin. */
+void rings_base(const struct conn *c, uint32_t rx, uint32_t tx);
+
+#define RINGS_MOST	(TOE_SLAB_UNITS << TOE_UNIT_SHIFT)	/* bytes of the largest */
+
+/* Of the smallest ring that holds so many bytes; beyond TOE_MAX_ORDER: there is none. */
+unsigned int rings_order(uint32_t bytes, bool rx);
 
 /* Pieces of ring memory that hold [seq, seq + len). Returns their number, at most RINGS_IOV. */
-int rings_iov(struct app *app, struct toe_ring_ref ref, uint32_t seq, uint32_t len, struct iovec *iov);
+int rings_iov(struct app *app, struct rings_at at, uint32_t seq, uint32_t len, struct iovec *iov);
 
 /* Library's positions, forced into what MIN_TCP_T allows. */
 uint32_t rings_rx_read(const struct conn *c, const struct min_tcp *min);

@@ -71,7 +71,7 @@ static void index_give(unsigned int i)
 
 static int slab_mmap(struct slab *s)
 {
-	s->nr_free = TOE_SLAB_CHUNKS;
+	s->nr_free = TOE_SLAB_UNITS;
 	s->mem = mmap(NULL, SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 	if (s->mem == MAP_FAILED) {
 		int err = -errno;
@@ -196,45 +196,63 @@ void slab_exit(void)
 	spare = NULL;
 }
 
-/* ---- runs of chunks ---- */
+/* ---- runs of units ---- */
 
-static uint64_t run_mask(unsigned int chunk, unsigned int order)
+/* Those of the run that stand in one word. */
+static uint64_t run_mask(unsigned int unit, unsigned int nr)
 {
-	uint64_t bits = order >= 6 ? ~0ULL : (1ULL << (1U << order)) - 1;
+	uint64_t bits = nr >= 64 ? ~0ULL : (1ULL << nr) - 1;
 
-	return bits << (chunk % 64);
+	return bits << (unit % 64);
+}
+
+static bool run_free(const struct slab *s, unsigned int unit, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = unit; i < unit + nr; i += 64)
+		if (s->used[i / 64] & run_mask(unit, nr))
+			return false;
+	return true;
+}
+
+static void run_take(struct slab *s, unsigned int unit, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = unit; i < unit + nr; i += 64)
+		s->used[i / 64] |= run_mask(unit, nr);
+	s->nr_free -= nr;
 }
 
 int slab_take(struct slab *s, unsigned int order)
 {
-	unsigned int chunk;
+	unsigned int unit, nr = ring_units(order);
 
-	if (order > TOE_MAX_ORDER || s->nr_free < 1U << order)
+	if (order > TOE_MAX_ORDER || s->nr_free < nr)
 		return -ENOSPC;
-	for (chunk = 0; chunk < TOE_SLAB_CHUNKS; chunk += 1U << order) {
-		uint64_t mask = run_mask(chunk, order);
-
-		if (s->used[chunk / 64] & mask)
+	for (unit = 0; unit < TOE_SLAB_UNITS; unit += ring_align(order)) {
+		if (!run_free(s, unit, nr))
 			continue;
-		s->used[chunk / 64] |= mask;
-		s->nr_free -= 1U << order;
-		return (int)chunk;
+		run_take(s, unit, nr);
+		return (int)unit;
 	}
 	return -ENOSPC;
 }
 
-int slab_claim(struct slab *s, unsigned int chunk, unsigned int order)
+int slab_claim(struct slab *s, struct toe_ring_ref ref)
 {
-	if (order > TOE_MAX_ORDER || chunk + (1U << order) > TOE_SLAB_CHUNKS || chunk % (1U << order) ||
-	    s->used[chunk / 64] & run_mask(chunk, order))
+	if (!ring_ref_valid(ref) || !run_free(s, ref.unit, ring_units(ref.order)))
 		return -EINVAL;
-	s->used[chunk / 64] |= run_mask(chunk, order);
-	s->nr_free -= 1U << order;
+	run_take(s, ref.unit, ring_units(ref.order));
 	return 0;
 }
 
-void slab_give(struct slab *s, unsigned int chunk, unsigned int order)
+void slab_give(struct slab *s, struct toe_ring_ref ref)
 {
-	s->used[chunk / 64] &= ~run_mask(chunk, order);
-	s->nr_free += 1U << order;
+	unsigned int i, nr = ring_units(ref.order);
+
+	for (i = ref.unit; i < ref.unit + nr; i += 64)
+		s->used[i / 64] &= ~run_mask(ref.unit, nr);
+	s->nr_free += nr;
 }

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "toe/limits.h"
+#include "toe/place.h"
 
 #define SLAB_SIZE	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 
@@ -19,16 +19,16 @@ struct slab {
 	uint32_t id;		/* the kernel's, of the BPF map */
 	int fd;
 	char *mem;
-	uint64_t used[TOE_SLAB_CHUNKS / 64];
-	unsigned int nr_free;
+	uint64_t used[TOE_SLAB_UNITS / 64];
+	unsigned int nr_free;	/* units */
 };
 
 /* Entries of map slabs that a toed before this one left are kept until slab_sweep(). */
 int slab_init(void);
 void slab_exit(void);
-/* Take over one of them, all chunks free; NULL: there is none. Then say which runs are in use. */
+/* Take over one of them, all units free; NULL: there is none. Then say which runs are in use. */
 struct slab *slab_adopt(unsigned int index);
-int slab_claim(struct slab *slab, unsigned int chunk, unsigned int order);
+int slab_claim(struct slab *slab, struct toe_ring_ref ref);
 /* Of which map that entry is; 0: none. */
 uint32_t slab_id(unsigned int index);
 /* Remove those that nobody took over. */
@@ -42,9 +42,9 @@ void slab_delete(struct slab *slab);
 void slab_make_spare(void);
 bool slab_has_spare(void);
 
-/* A run of 2^order chunks, aligned to its length: first chunk or -ENOSPC. */
+/* A run of that order (toe/place.h): first unit or -ENOSPC. */
 int slab_take(struct slab *slab, unsigned int order);
-void slab_give(struct slab *slab, unsigned int chunk, unsigned int order);
+void slab_give(struct slab *slab, struct toe_ring_ref ref);
 
 static inline char *slab_chunk(const struct slab *slab, unsigned int chunk)
 {

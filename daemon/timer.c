@@ -65,7 +65,7 @@ static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op,
 			      .hw_connid = c->hw_connid, .gen = c->gen, .seq = seq, .len = (uint16_t)len };
 	struct iovec iov[RINGS_IOV] = { 0 };
 	uint8_t buf[TOE_MAX_PAYLOAD];
-	int nr = rings_iov(c->app, c->tx, seq, len, iov);
+	int nr = rings_iov(c->app, rings_tx(c), seq, len, iov);
 	size_t off = 0;
 
 	/* copied once, so that what is summed is what is sent */
@@ -288,6 +288,11 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 	return true;
 }
 
+static unsigned int larger(uint32_t size, bool rx)
+{
+	return rings_order(size < RINGS_MOST / 4 ? size * 4 : RINGS_MOST, rx);
+}
+
 /*
  * Rings grow when they are what limits a bulk transfer, as the kernel's buffers do: more than a quarter of one was
  * received in a round trip, or is in flight while the application has filled it and the path would
@@ -296,7 +301,7 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 {
 	uint64_t dt = now - c->grow_at, got = k->rx_bytes - c->grow_rx;
-	uint32_t rx = rings_size(c->rx), tx = rings_size(c->tx), una = k->snd_una;
+	uint32_t rx = ring_size(c->rx), tx = ring_size(c->tx), una = k->snd_una;
 	unsigned int rx_order = c->rx.order, tx_order = c->tx.order;
 	uint64_t cookie = c->cookie;
 	struct toe_cmd cmd;
@@ -307,14 +312,15 @@ static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 	c->grow_rx = k->rx_bytes;
 	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) && !cmd.conn.min.wnd_limit &&
 	    got * cmd.conn.min.srtt_us / (dt / 1000) >= rx / 4)
-		rx_order = rx_order + 2 < GROW_ORDER ? rx_order + 2 : GROW_ORDER;
+		rx_order = larger(rx, true);
 	if (k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && tx_order < GROW_ORDER &&
 	    rings_tx_filled(c, una, k->snd_nxt) - una >= tx / 4 * 3)
-		tx_order = tx_order + 2 < GROW_ORDER ? tx_order + 2 : GROW_ORDER;
+		tx_order = larger(tx, false);
 	if (rx_order == c->rx.order && tx_order == c->tx.order)
 		return true;
 	if (!mig_grow(c, rx_order, tx_order))
-		log_debug("connection %u: rings of %u and %u KiB", c->hw_connid, 64U << rx_order, 64U << tx_order);
+		log_debug("connection %u: rings of %u and %u KiB", c->hw_connid, ring_units(rx_order) << 4,
+			  ring_units(tx_order) << 4);
 	return conn_by_cookie(cookie) != NULL;
 }
 

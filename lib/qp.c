@@ -227,11 +227,11 @@ static void write_small(const struct qp *qp, const struct ring *r, const struct 
 
 	memset(frame, 0, TOE_HDR_MAX);
 	if (len) {
-		from = ring_piece(r->tx, r->tx_mask, desc->seq, len, &a);
+		from = tx_piece(r, desc->seq, len, &a);
 		memcpy(payload, from, a);
 	}
 	if (a < len) {
-		from = ring_piece(r->tx, r->tx_mask, desc->seq + a, len - a, &b);
+		from = tx_piece(r, desc->seq + a, len - a, &b);
 		memcpy(payload + a, from, b);
 	}
 	desc_put(frame, r, desc, csum_partial(payload, len));
@@ -247,11 +247,11 @@ static void write_vector(const struct qp *qp, const struct ring *r, const struct
 	uint16_t csum;
 	int n = 2;
 
-	iov[1].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq, len, &a);
+	iov[1].iov_base = tx_piece(r, desc->seq, len, &a);
 	iov[1].iov_len = a;
 	csum = csum_partial(iov[1].iov_base, a);
 	if (a < len) {
-		iov[2].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq + a, len - a, &iov[2].iov_len);
+		iov[2].iov_base = tx_piece(r, desc->seq + a, len - a, &iov[2].iov_len);
 		csum = csum_join(csum, csum_partial(iov[2].iov_base, len - a), a);
 		n = 3;
 	}
@@ -267,7 +267,7 @@ void qp_train(struct qp *qp, const struct ring *r, const struct toe_desc *desc)
 	struct iovec iov[2] = { { room, r->hdr_len } };
 	size_t piece;
 
-	iov[1].iov_base = ring_piece(r->tx, r->tx_mask, desc->seq, desc->len, &piece);
+	iov[1].iov_base = tx_piece(r, desc->seq, desc->len, &piece);
 	iov[1].iov_len = desc->len;
 	desc_put(room, r, desc, 0);
 	sys3(SYS_writev, ld(&qp->fd), iov, 2);

@@ -32,7 +32,7 @@ static void copy_out(const struct ring *r, uint32_t seq, struct cursor c, size_t
 	size_t a, n;
 
 	while (len && c.n) {
-		uint8_t *src = ring_piece(r->rx, r->rx_mask, seq, len, &a);
+		uint8_t *src = rx_piece(r, seq, len, &a);
 		uint8_t *dst = cursor_piece(&c, a, &n);
 
 		memcpy(dst, src, n);
@@ -47,7 +47,7 @@ static void copy_in(const struct ring *r, uint32_t seq, struct cursor c, size_t 
 	size_t a, n;
 
 	while (len && c.n) {
-		uint8_t *dst = ring_piece(r->tx, r->tx_mask, seq, len, &a);
+		uint8_t *dst = tx_piece(r, seq, len, &a);
 		uint8_t *src = cursor_piece(&c, a, &n);
 
 		memcpy(dst, src, n);

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include "toe/app.h"
 #include "toe/maps.h"
+#include "toe/place.h"
 #include "toe/ring.h"
 
 #define ld(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
@@ -116,8 +117,7 @@ static inline uint64_t wake_take(__u64 *word)
 struct ring {
 	struct toe_ring_ctl *ctl;
 	const __u32 *live;	/* the SONODE's word; NULL: these rings do not change */
-	uint8_t *rx, *tx;	/* first chunk */
-	uint32_t rx_mask, tx_mask; /* chunks - 1 */
+	uint8_t *rx, *tx;	/* where they begin */
 	uint32_t rx_size, tx_size; /* bytes */
 	uint32_t rx_most;	/* window that may be promised: SO_RCVBUF */
 	uint32_t tx_most;	/* bytes that may be kept: SO_SNDBUF */
@@ -128,14 +128,23 @@ struct ring {
 };
 
 /* Contiguous piece of at most len bytes at sequence number seq. */
-static inline uint8_t *ring_piece(uint8_t *base, uint32_t mask, uint32_t seq,
-				  size_t len, size_t *piece)
+static inline uint8_t *ring_piece(uint8_t *ring, uint32_t size, uint32_t base, uint32_t seq, size_t len, size_t *piece)
 {
-	uint32_t off = seq & (TOE_CHUNK_DATA - 1);
-	size_t room = TOE_CHUNK_DATA - off;
+	uint32_t off = ring_off(size, base, seq), at = off & (TOE_CHUNK_DATA - 1);
+	size_t room = TOE_CHUNK_DATA - at < size - off ? TOE_CHUNK_DATA - at : size - off;
 
 	*piece = len < room ? len : room;
-	return base + (size_t)((seq >> TOE_CHUNK_SHIFT) & mask) * TOE_CHUNK_SIZE + off;
+	return ring + (size_t)(off >> TOE_CHUNK_SHIFT) * TOE_CHUNK_SIZE + at;
+}
+
+static inline uint8_t *rx_piece(const struct ring *r, uint32_t seq, size_t len, size_t *piece)
+{
+	return ring_piece(r->rx, r->rx_size, ld(&r->ctl->rx_base), seq, len, piece);
+}
+
+static inline uint8_t *tx_piece(const struct ring *r, uint32_t seq, size_t len, size_t *piece)
+{
+	return ring_piece(r->tx, r->tx_size, ld(&r->ctl->tx_base), seq, len, piece);
 }
 
 /* The application is about to read, and then to write: with many connections neither place is in a cache. */
@@ -143,8 +152,8 @@ static inline void ring_prefetch(const struct ring *r)
 {
 	size_t n;
 
-	__builtin_prefetch(ring_piece(r->rx, r->rx_mask, (uint32_t)ld(&r->ctl->rx_read), 1, &n));
-	__builtin_prefetch(ring_piece(r->tx, r->tx_mask, (uint32_t)ld(&r->ctl->tx_filled), 1, &n), 1);
+	__builtin_prefetch(rx_piece(r, (uint32_t)ld(&r->ctl->rx_read), 1, &n));
+	__builtin_prefetch(tx_piece(r, (uint32_t)ld(&r->ctl->tx_filled), 1, &n), 1);
 }
 
 /* Bytes that can be read; 0 also if the positions make no sense. */

@@ -318,9 +318,10 @@ static uint8_t *run(struct toe_ring_ref ref)
 {
 	uint8_t *slab = daemon_slab(ref.slab);
 
-	if (!slab || ref.order > TOE_MAX_ORDER || ref.chunk + (1U << ref.order) > TOE_SLAB_CHUNKS)
+	if (!slab || !ring_ref_valid(ref))
 		return NULL;
-	return slab + (size_t)ref.chunk * TOE_CHUNK_SIZE;
+	return slab + (size_t)(ref.unit / TOE_CHUNK_UNITS) * TOE_CHUNK_SIZE +
+	       (size_t)(ref.unit % TOE_CHUNK_UNITS << TOE_UNIT_SHIFT);
 }
 
 #define RING_BUSY	TOE_PATH_MOVING	/* no word of a connection that has rings */
@@ -365,13 +366,11 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 		return -ESTALE;
 	r->rx = run(rx);
 	r->tx = run(tx);
-	if (!r->rx || !r->tx || !r->mss)
+	if (!r->rx || !r->tx || !r->mss || rx.order < TOE_ORDER_64)
 		return -ENOMEM;
 	r->ctl = (struct toe_ring_ctl *)(r->rx + TOE_CHUNK_DATA);
-	r->rx_mask = (1U << rx.order) - 1;
-	r->tx_mask = (1U << tx.order) - 1;
-	r->rx_size = TOE_CHUNK_DATA << rx.order;
-	r->tx_size = TOE_CHUNK_DATA << tx.order;
+	r->rx_size = ring_size(rx);
+	r->tx_size = ring_size(tx);
 	return 0;
 }
 

@@ -113,13 +113,13 @@ enum toe_sk_flag {		/* what parking hides and an upload puts back */
 	TOE_SK_REUSEADDR = 2,
 };
 
-/* A ring: 2^order chunks of a slab from chunk on. The byte with sequence
- * number s stands at chunk + ((s >> 16) & (2^order - 1)), offset s & 0xffff. */
+/* A ring: a run of a slab from unit on. toe/place.h: how long, and where in it a byte stands. */
 struct toe_ring_ref {
 	__u16 slab;
-	__u8 chunk;
-	__u8 order;
+	__u16 unit : 12;
+	__u16 order : 4;
 };
+_Static_assert(sizeof(struct toe_ring_ref) == 4, "toe_ring_ref");
 
 struct toe_ival {		/* sequence interval [start, end) */
 	__u32 start;

@@ -18,18 +18,24 @@
 #define TOE_TAP_IFINDEX		1000	/* TAP of queue pair q has ifindex 1000 + q */
 
 /*
- * A slab is one mmapable array map of SLAB_CHUNKS values. A ring is a run of
- * 2^order chunks of one slab. Each chunk holds 64 KiB of ring bytes and then
- * a slack page: the verifier bounds a copy by (largest offset + largest
- * length), so a value must be longer than the data. No copy ever enters the
- * slack; the first receive chunk keeps struct toe_ring_ctl there.
+ * A slab is one mmapable array map of SLAB_CHUNKS values. Each chunk holds 64 KiB
+ * of ring bytes, four units, and then a slack page: the verifier bounds a copy by (largest
+ * offset + largest length), so a value must be longer than the data. No copy ever enters the
+ * slack; the first receive chunk keeps struct toe_ring_ctl there. A ring is a run of units
+ * of one slab (toe/place.h).
  */
 #define TOE_CHUNK_SHIFT		16
 #define TOE_CHUNK_DATA		(1U << TOE_CHUNK_SHIFT)	/* bytes */
 #define TOE_CHUNK_SLACK		4096U			/* bytes */
 #define TOE_CHUNK_SIZE		(TOE_CHUNK_DATA + TOE_CHUNK_SLACK)
 #define TOE_SLAB_CHUNKS		128U
-#define TOE_MAX_ORDER		7	/* largest ring: 128 chunks, 8 MiB, a whole slab */
+#define TOE_UNIT_SHIFT		14
+#define TOE_CHUNK_UNITS		(TOE_CHUNK_DATA >> TOE_UNIT_SHIFT)
+#define TOE_SLAB_UNITS		(TOE_SLAB_CHUNKS * TOE_CHUNK_UNITS)
+#define TOE_ORDER_32		1
+#define TOE_ORDER_64		2	/* a chunk: the smallest rx ring, whose control block is in its slack */
+#define TOE_ORDER_96		3	/* no power of two: what a connection is promised at first, and room to round it up */
+#define TOE_MAX_ORDER		10	/* largest ring: 8 MiB, a whole slab */
 
 #define TOE_MAX_PAYLOAD		3400U	/* bytes of one segment: what a TAP page takes */
 #define TOE_MAX_FRAME		3520U	/* bytes kept of a frame in the hold ring */

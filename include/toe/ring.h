@@ -41,12 +41,14 @@ struct toe_ring_ctl {
 	__u32 ssthresh;
 	__u32 snd_wnd;
 	__u32 rtx_segs;
-	__u32 reserved[4];
+	__u32 rx_base;		/* toe/place.h */
+	__u32 reserved[3];
 	/* library -> engines (other cache line) */
 	__u64 rx_read;		/* consumed up to here, | TOE_FROZEN */
 	__u64 tx_filled;	/* written up to here, | TOE_FROZEN */
 	__u32 want_write;	/* a writer waits for tx ring space: wake it on snd_una */
-	__u32 reserved2[11];
+	__u32 tx_base;		/* toe/place.h */
+	__u32 reserved2[10];
 };
 _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
 

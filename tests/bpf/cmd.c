@@ -51,7 +51,7 @@ static void wrong_state(void **state)
 	c = test_conn();
 	assert_int_equal(op(99, &c), -EINVAL);
 	c = test_conn();
-	c.rx.chunk = TOE_SLAB_CHUNKS - 1;
+	c.rx.unit = TOE_SLAB_UNITS - TOE_CHUNK_UNITS;
 	assert_int_equal(op(TOE_CMD_LOAD, &c), -EINVAL);
 	c.rx.order = TOE_MAX_ORDER + 1;
 	assert_int_equal(op(TOE_CMD_LOAD, &c), -EINVAL);
@@ -183,14 +183,14 @@ static void other_rings(void **state)
 	c.rx.order = TOE_MAX_ORDER + 1;
 	assert_int_equal(op(TOE_CMD_RINGS, &c), -EINVAL);
 	assert_int_equal(c.rx.order, ENV_ORDER);
-	c.rx.chunk = CHUNK_RX + 2;
-	c.tx.chunk = CHUNK_TX + 2;
+	c.rx.unit = (CHUNK_RX + 2) * TOE_CHUNK_UNITS;
+	c.tx.unit = (CHUNK_TX + 2) * TOE_CHUNK_UNITS;
 	c.min.wnd_limit = 77;
 	c.min.copied_seq = RCV0 - 3;
 	c.min.write_seq = SND0 + 9;
 	assert_int_equal(op(TOE_CMD_RINGS, &c), 0);
-	assert_int_equal(conn()->rx.chunk, CHUNK_RX + 2);
-	assert_int_equal(conn()->tx.chunk, CHUNK_TX + 2);
+	assert_int_equal(conn()->rx.unit, (CHUNK_RX + 2) * TOE_CHUNK_UNITS);
+	assert_int_equal(conn()->tx.unit, (CHUNK_TX + 2) * TOE_CHUNK_UNITS);
 	assert_int_equal(conn()->min.wnd_limit, 77);
 	assert_int_equal(conn()->min.copied_seq, RCV0 - 3);
 	assert_int_equal(conn()->min.write_seq, SND0 + 9);

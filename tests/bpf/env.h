@@ -35,6 +35,7 @@
 #include "toe/cmd.h"
 #include "toe/hw_rec.h"
 #include "toe/maps.h"
+#include "toe/place.h"
 #include "toe/ring.h"
 
 #define ENV_NIC		2
@@ -49,8 +50,9 @@
 
 /* chunks of slab 0 */
 enum { CHUNK_RX = 0, CHUNK_TX = 4, CHUNK_QP = 8, CHUNK_OTHER_QP = 9, CHUNK_DAEMON = 10 };
-#define ENV_ORDER	1		/* rings of 128 KiB */
-#define ENV_RING	(TOE_CHUNK_DATA << ENV_ORDER)
+#define ENV_ORDER	4		/* rings of 128 KiB */
+#define ENV_RING	(128U << 10)
+#define ENV_CHUNKS	(ENV_RING / TOE_CHUNK_DATA)
 
 struct env {
 	struct rx_bpf *rx, *replay, *veth;	/* veth: the NIC is one */
@@ -251,9 +253,13 @@ static inline struct toe_qp_wake *env_wake(unsigned int chunk)
 	return (struct toe_qp_wake *)env_chunk(chunk);
 }
 
+/* tx rings of these tests begin at 0. */
 static inline unsigned char *env_ring(unsigned int chunk, __u32 seq)
 {
-	return env_chunk(chunk + ((seq >> 16) & ((1U << ENV_ORDER) - 1))) + (seq & 0xffff);
+	struct toe_ring_ctl *ctl = (struct toe_ring_ctl *)(env_chunk(chunk) + TOE_CHUNK_DATA);
+	__u32 off = ring_off(ENV_RING, chunk >= CHUNK_TX ? 0 : ctl->rx_base, seq);
+
+	return env_chunk(chunk + off / TOE_CHUNK_DATA) + off % TOE_CHUNK_DATA;
 }
 
 static inline bool env_woken(void)	/* takes the bit */

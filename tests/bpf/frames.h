@@ -295,8 +295,8 @@ static inline void check_ring(__u32 from, __u32 to)
 static inline struct hw_conn test_conn(void)
 {
 	struct hw_conn c = { .hw_connid = ENV_ID, .gen = ENV_GEN, .nic = ENV_NIC, .cookie = 4711,
-			     .rx = { .chunk = CHUNK_RX, .order = ENV_ORDER },
-			     .tx = { .chunk = CHUNK_TX, .order = ENV_ORDER }, .qp = ENV_QP, .app = ENV_APP,
+			     .rx = { .unit = CHUNK_RX * TOE_CHUNK_UNITS, .order = ENV_ORDER },
+			     .tx = { .unit = CHUNK_TX * TOE_CHUNK_UNITS, .order = ENV_ORDER }, .qp = ENV_QP, .app = ENV_APP,
 			     .dst_mac = { 2, 0, 0, 0, 0, 2 }, .src_mac = { 2, 0, 0, 0, 0, 1 },
 			     .tos = 0x10, .ttl = 61 };
 

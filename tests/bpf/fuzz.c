@@ -35,7 +35,7 @@ static const __u8 *ring(void)		/* chunks are not neighbours in memory: the slack
 {
 	static __u8 now[ENV_RING];
 
-	for (unsigned int i = 0; i < 1U << ENV_ORDER; i++)
+	for (unsigned int i = 0; i < ENV_CHUNKS; i++)
 		memcpy(now + i * TOE_CHUNK_DATA, env_chunk(CHUNK_RX + i), TOE_CHUNK_DATA);
 	return now;
 }
@@ -60,6 +60,7 @@ static void look(struct inv_state *s)
 	memcpy(s->ooo, c->ooo, sizeof(s->ooo));
 #endif
 	s->rx_read = (__u32)env_ctl()->rx_read;
+	s->rx_base = env_ctl()->rx_base;
 	s->live = c->state == TOE_HW;
 }
 

@@ -316,6 +316,40 @@ static void overlaps(void **state)
 	assert_int_equal(conn()->nr_ooo, 0);
 }
 
+/* Round and round in a ring of each kind, over the end of chunks, of the ring, of the sequence numbers, and over the
+ * place where the base is moved; the reader is always some bytes behind. */
+static void walk_ring(unsigned int order, __u32 far)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 1447);
+	__u32 size;
+
+	c.rx.order = order & 15;
+	size = ring_size(c.rx);
+	make_hw(c);
+	env_ctl()->rx_base = RCV0 - 10 - far;
+	for (int i = 0; i < 250; i++, s.seq += s.len) {
+		env_ctl()->rx_read = s.seq - 10;
+		rx(&s);
+		assert_int_equal(conn()->min.rcv_nxt, s.seq + s.len);
+		for (__u32 k = s.seq; k != s.seq + s.len; k++) {
+			__u32 at = (k - (RCV0 - 10 - far)) % size;
+
+			assert_int_equal(env_chunk(CHUNK_RX + at / TOE_CHUNK_DATA)[at % TOE_CHUNK_DATA], pattern(k));
+		}
+	}
+	assert_int_equal(env_ctl()->rx_base == RCV0 - 10 - far, !far);
+}
+
+static void every_ring(void **state)
+{
+	(void)state;
+	for (unsigned int order = TOE_ORDER_64; order <= ENV_ORDER; order++) {
+		walk_ring(order, 0);
+		walk_ring(order, (1U << 31) - 100000);
+	}
+}
+
 static void duplicates(void **state)
 {
 	struct seg s = plain(RCV0, 500);
@@ -588,7 +622,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
 		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
-		CASE(overlaps), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
+		CASE(overlaps), CASE(every_ring), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
 		CASE(positions_are_not_believed), CASE(paws), CASE(ts_recent_unknown), CASE(bad_checksum), CASE(option_orders),
 		CASE(not_ours), CASE(ethernet_padding), CASE(speed),
 	};

@@ -107,10 +107,11 @@ static void snapshot(struct inv_state *s, uint8_t *ring)
 	memcpy(s->ooo, conn()->ooo, sizeof(s->ooo));
 #endif
 	s->rx_read = (uint32_t)ctl()->rx_read;
+	s->rx_base = ctl()->rx_base;
 	s->partial_ok = toe_nic_flags & TOE_NIC_PARTIAL_OK;
 	s->live = s->c.state == TOE_HW ||
 		  (toe_replay && s->c.state == TOE_HOLD && (s->c.next & TOE_NEXT_STATE) == TOE_HW);
-	for (unsigned int i = 0; i < 1U << s->c.rx.order; i++)
+	for (unsigned int i = 0; i * TOE_CHUNK_DATA < inv_ring(s->c.rx); i++)
 		memcpy(ring + i * TOE_CHUNK_DATA, shim.chunk[CHUNK_RX + i], TOE_CHUNK_DATA);
 }
 
@@ -132,9 +133,10 @@ static void make_conn(int nr, uint32_t id, uint16_t port, uint8_t chunk)
 	uint32_t rcv = word(), snd = word();
 
 	*c = (struct hw_conn){ .hw_connid = id, .gen = GEN, .nic = 2, .cookie = 4711, .app = APP, .qp = QP,
-			       .rx.chunk = chunk, .tx.chunk = CHUNK_TX, .ttl = 61, .next = TOE_HW,
+			       .rx.unit = chunk * TOE_CHUNK_UNITS, .tx.unit = CHUNK_TX * TOE_CHUNK_UNITS, .ttl = 61, .next = TOE_HW,
 			       .state = TOE_HOLD, .dst_mac = { 2, 2 }, .src_mac = { 2, 1 } };
-	c->rx.order = c->tx.order = nr ? 0 : opts >> 7;
+	c->rx.order = nr ? TOE_ORDER_64 : TOE_ORDER_64 + (opts >> 6) % 3;
+	c->tx.order = opts >> 7 ? TOE_ORDER_64 : 0;
 	c->min = (struct min_tcp){ .snd_una = snd, .snd_nxt = snd, .snd_wnd = 40000, .snd_wl1 = rcv, .snd_wl2 = snd,
 		.snd_max_wnd = 40000, .write_seq = snd, .rcv_nxt = rcv, .rcv_adv = rcv + 20000, .copied_seq = rcv,
 		.last_ack = rcv, .ts_recent = 5000, .ts_off = 77, .min_rtt_us = ~0U, .cwnd = 14480, .ssthresh = ~0U,

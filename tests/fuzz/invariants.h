@@ -22,6 +22,7 @@ struct inv_state {
 	struct hw_rec rec;
 #endif
 	__u32 rx_read;			/* as the library wrote it, low 32 bits */
+	__u32 rx_base;			/* where the rx ring begins */
 	int partial_ok;			/* bare pseudo header sums are right */
 	int live;			/* the engines handle frames: HW, or HOLD before HW and this is a replay */
 };
@@ -41,7 +42,12 @@ INV_PURE int inv_leq(__u32 a, __u32 b) { return (__s32)(b - a) >= 0; }
 INV_PURE int inv_in(__u32 lo, __u32 v, __u32 hi) { return inv_leq(lo, v) && inv_leq(v, hi); }
 INV_PURE __u32 inv_min(__u32 a, __u32 b) { return inv_leq(a, b) ? a : b; }
 INV_PURE __u32 inv_max(__u32 a, __u32 b) { return inv_leq(a, b) ? b : a; }
-INV_PURE __u32 inv_ring(struct toe_ring_ref r) { return TOE_CHUNK_DATA << r.order; }
+INV_PURE __u32 inv_ring(struct toe_ring_ref r)
+{
+	static const __u32 kib[] = { 16, 32, 64, 96, 128, 256, 512, 1024, 2048, 4096, 8192 };
+
+	return kib[r.order] << 10;
+}
 INV_PURE __u32 inv_be16(const __u8 *p) { return (__u32)p[0] << 8 | p[1]; }
 INV_PURE __u32 inv_be32(const __u8 *p) { return inv_be16(p) << 16 | inv_be16(p + 2); }
 
@@ -238,9 +244,9 @@ INV_PURE const char *inv_rx_fields(const struct inv_state *b, const struct inv_s
 
 /* Every byte that is promised, by rcv_nxt or in an interval, and was not before, is in this frame and in the ring. */
 INV_PURE const char *inv_promised(const struct inv_state *b, __u32 from, __u32 to, const struct inv_frame *f,
-				  const __u8 *ring)
+				  const struct inv_state *a, const __u8 *ring)
 {
-	__u32 mask = inv_ring(b->c.rx) - 1;
+	__u32 size = inv_ring(b->c.rx);
 
 	for (__u32 s = from; s != to; s++) {
 		int held = 0;
@@ -254,7 +260,7 @@ INV_PURE const char *inv_promised(const struct inv_state *b, __u32 from, __u32 t
 		if (held)
 			continue;
 		INV(f && f->csum_ok && s - f->seq < f->len, "a byte that never came is acknowledged");
-		INV(ring[s & mask] == f->payload[s - f->seq], "the ring does not hold what the frame carried");
+		INV(ring[(s - a->rx_base) % size] == f->payload[s - f->seq], "the ring does not hold what the frame carried");
 	}
 	return NULL;
 }
@@ -274,16 +280,16 @@ INV_PURE const char *inv_kept(const struct inv_state *b, const struct inv_state 
 }
 
 /* old, now: the whole rx ring before and after. A byte may change only inside the window, to what this frame has there. */
-INV_PURE const char *inv_ring_change(const struct inv_state *b, const struct inv_frame *f, const __u8 *old,
-				     const __u8 *now)
+INV_PURE const char *inv_ring_change(const struct inv_state *b, const struct inv_state *a, const struct inv_frame *f,
+				     const __u8 *old, const __u8 *now)
 {
-	__u32 size = inv_ring(b->c.rx), edge = inv_edge(b), at;
+	__u32 size = inv_ring(b->c.rx), edge = inv_edge(b), at, nxt = (b->c.min.rcv_nxt - a->rx_base) % size;
 
 	if (inv_bytes_equal(old, now, size))
 		return NULL;
 	INV(f && f->csum_ok, "a frame that is damaged or no segment changed the ring");
 	for (at = 0; at < size; at++) {
-		__u32 seq = b->c.min.rcv_nxt + ((at - b->c.min.rcv_nxt) & (size - 1));
+		__u32 seq = b->c.min.rcv_nxt + (at + size - nxt) % size;
 
 		if (!(at & 63) && inv_bytes_equal(old + at, now + at, 64)) {
 			at += 63;
@@ -308,7 +314,7 @@ INV_PURE const char *inv_rx(const struct inv_state *b, const struct inv_state *a
 	if (!bad)
 		bad = inv_identity(b, a);
 	if (!bad)
-		bad = inv_ring_change(b, f, old, now);
+		bad = inv_ring_change(b, a, f, old, now);
 	if (bad)
 		return bad;
 	if (!b->live || a->c.state != b->c.state) {
@@ -321,9 +327,9 @@ INV_PURE const char *inv_rx(const struct inv_state *b, const struct inv_state *a
 		INV(inv_bytes_equal(&b->c.min, &a->c.min, sizeof(a->c.min)), "a damaged frame changed MIN_TCP_T");
 	bad = inv_rx_fields(b, a, f);
 	if (!bad)
-		bad = inv_promised(b, b->c.min.rcv_nxt, a->c.min.rcv_nxt, f, now);
+		bad = inv_promised(b, b->c.min.rcv_nxt, a->c.min.rcv_nxt, f, a, now);
 	for (int i = 0; i < TOE_NR_OOO && !bad; i++)
-		bad = inv_promised(b, a->ooo[i].start, a->ooo[i].end, f, now);
+		bad = inv_promised(b, a->ooo[i].start, a->ooo[i].end, f, a, now);
 	return bad ? bad : inv_kept(b, a);
 }
 

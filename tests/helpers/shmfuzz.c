@@ -185,8 +185,9 @@ static void harm(void)
 			scribble(tmem, SLAB_BYTES);
 		break;
 	default:
-		if (mem && rx.chunk < TOE_SLAB_CHUNKS)
-			scribble(mem + (size_t)rx.chunk * TOE_CHUNK_SIZE + TOE_CHUNK_DATA, sizeof(struct toe_ring_ctl));
+		if (mem && rx.unit < TOE_SLAB_UNITS)
+			scribble(mem + (size_t)rx.unit / TOE_CHUNK_UNITS * TOE_CHUNK_SIZE + TOE_CHUNK_DATA,
+				 sizeof(struct toe_ring_ctl));
 		break;
 	}
 }

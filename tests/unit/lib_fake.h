@@ -30,7 +30,7 @@
 
 #define FAKE_CONNS	16
 #define FAKE_QPS	32
-#define FAKE_ORDER	1
+#define FAKE_ORDER	4	/* 128 KiB, two chunks */
 #define FAKE_MSS	1448
 #define FAKE_SLAB	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 
@@ -186,22 +186,21 @@ static bool fake_begin(int fd, uint32_t path)
 static void fake_rings(struct fake_conn *c, int i)
 {
 	struct toe_sonode *s = &fake.table[c->fd];
-	unsigned int first = i << (FAKE_ORDER + 1);
+	unsigned int first = 4 * i;
 	struct ring *r = &c->r;
 
 	s->hw_connid = c->connid;
 	s->gen = ++c->gen;
-	s->rx = (struct toe_ring_ref){ 0, first, FAKE_ORDER };
-	s->tx = (struct toe_ring_ref){ 0, first + (1 << FAKE_ORDER), FAKE_ORDER };
+	s->rx = (struct toe_ring_ref){ 0, first * TOE_CHUNK_UNITS, FAKE_ORDER };
+	s->tx = (struct toe_ring_ref){ 0, (first + 2) * TOE_CHUNK_UNITS, FAKE_ORDER };
 	s->mss = FAKE_MSS;
 	s->family = 2;
 	s->opts = TOE_OPT_TS;
 	s->rcv_wscale = 2;
 	r->rx = fake.slab + (size_t)first * TOE_CHUNK_SIZE;
-	r->tx = r->rx + ((size_t)TOE_CHUNK_SIZE << FAKE_ORDER);
+	r->tx = r->rx + 2 * (size_t)TOE_CHUNK_SIZE;
 	r->ctl = (void *)(r->rx + TOE_CHUNK_DATA);
-	r->rx_mask = r->tx_mask = (1 << FAKE_ORDER) - 1;
-	r->rx_size = r->tx_size = TOE_CHUNK_DATA << FAKE_ORDER;
+	r->rx_size = r->tx_size = ring_size(s->rx);
 	c->rcv_nxt = random() << 1;
 	c->snd_nxt = random() << 1;
 	memset(r->ctl, 0, sizeof(*r->ctl));
@@ -252,7 +251,7 @@ static void fake_tx(struct fake_conn *c, int flags)
 	size_t n;
 
 	while (filled != c->snd_nxt) {
-		uint8_t *p = ring_piece(c->r.tx, c->r.tx_mask, c->snd_nxt, filled - c->snd_nxt, &n);
+		uint8_t *p = tx_piece(&c->r, c->snd_nxt, filled - c->snd_nxt, &n);
 		ssize_t k = real.send(c->sock, p, n, flags | MSG_NOSIGNAL);
 
 		if (k <= 0)
@@ -270,7 +269,7 @@ static void fake_rx(struct fake_conn *c)
 {
 	uint32_t read = (uint32_t)ld_acq(&c->r.ctl->rx_read);
 	size_t room = c->r.rx_size - (c->rcv_nxt - read), n;
-	uint8_t *p = ring_piece(c->r.rx, c->r.rx_mask, c->rcv_nxt, room, &n);
+	uint8_t *p = rx_piece(&c->r, c->rcv_nxt, room, &n);
 	ssize_t k = n && !ld(&c->drain) ? libc_recv(c->sock, p, n, MSG_DONTWAIT) : 0;
 
 	if (k <= 0)

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* toe/place.h: every ring lies in its slab, every byte in its ring, and stays there. */
+#include "test.h"
+
+#include <stdbool.h>
+#include "toe/place.h"
+
+static void sizes(void **state)
+{
+	static const __u32 kib[] = { 16, 32, 64, 96, 128, 256, 512, 1024, 2048, 4096, 8192 };
+
+	(void)state;
+	assert_int_equal(NR(kib), TOE_MAX_ORDER + 1);
+	for (unsigned int o = 0; o <= TOE_MAX_ORDER; o++) {
+		struct toe_ring_ref r = { .order = o };
+
+		assert_int_equal(ring_size(r), kib[o] << 10);
+		assert_true(ring_align(o) >= ring_units(o) && ring_align(o) < 2 * ring_units(o));
+	}
+}
+
+static void references(void **state)
+{
+	static const struct {
+		unsigned int unit, order;
+		bool valid;
+	} c[] = {
+		{ 0, 10, true }, { 1, 10, false }, { 0, 11, false }, { 0, 15, false }, { 504, 3, true }, { 500, 3, false },
+		{ 511, 0, true }, { 512, 0, false }, { 510, 1, true }, { 509, 1, false }, { 508, 2, true }, { 506, 2, false },
+		{ 504, 4, true }, { 508, 4, false }, { 256, 9, true }, { 128, 9, false }, { 4095, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < NR(c); i++)
+		assert_int_equal(ring_ref_valid((struct toe_ring_ref){ .unit = c[i].unit & 0xfff, .order = c[i].order & 15 }),
+				 c[i].valid);
+}
+
+/* Byte after byte over the end of the sequence numbers, with a base that is kept near: no byte leaves its place. */
+static void walk(void **state)
+{
+	(void)state;
+	for (unsigned int o = 0; o <= TOE_MAX_ORDER; o++) {
+		__u32 size = ring_units(o) << TOE_UNIT_SHIFT, base = 0x80001000, seq = base, step = size / 3 * 2 + 1;
+		__u64 all = 0, moved = 0;
+
+		for (; all < 3ULL << 32; all += step, seq += step) {
+			__u32 near = ring_near(size, base, seq);
+
+			assert_true(seq - near < 1U << 31);
+			assert_int_equal(ring_off(size, near, seq), all % size);
+			assert_int_equal(ring_off(size, base, seq), all % size);
+			moved += near != base;
+			base = near;
+		}
+		assert_in_range(moved, 10, 11);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes), cmocka_unit_test(references), cmocka_unit_test(walk),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
