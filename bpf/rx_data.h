@@ -88,10 +88,19 @@ static __always_inline void text_in_order(struct hw_conn *c, const struct text *
 	r->ev |= RX_EV_DATA;
 }
 
+/* An empty ring starts over: what was used last is in the caches. The library has read up to rcv_nxt, so it looks at no byte
+ * before this one is published. */
+static __always_inline __u32 text_base(const struct hw_conn *c, const struct rx *r)
+{
+	if (r->read == c->min.rcv_nxt && !c->nr_ooo)
+		return r->read;
+	return ring_near(ring_size(c->rx), r->ctl->rx_base, r->read);
+}
+
 /* Returns 0, or -1: dropped, but an acknowledgement is due all the same. */
 static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, const struct text *t, const struct rx *r)
 {
-	__u32 base = ring_near(ring_size(c->rx), r->ctl->rx_base, r->read);
+	__u32 base = text_base(c, r);
 
 	PUT(r->ctl->rx_base, base);
 	if (ring_copy(ctx, c->rx, base, t->seq, t->off, t->end - t->seq, RING_PUT)) {

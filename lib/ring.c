@@ -82,6 +82,14 @@ ssize_t ring_take(const struct ring *r, const struct iovec *iov, int niov, size_
 
 #define UNSENT_OVER	16384	/* beyond TCP_NOTSENT_LOWAT, as Linux fills the buffer that it has begun */
 
+/* An empty ring starts over: what was used last is in the caches. Nobody else looks at a ring where nothing is, but the daemon
+ * while a segment that it sends again is acknowledged: the engine refuses that one. */
+static void start_over(const struct ring *r, uint32_t filled)
+{
+	if (ld_acq(&r->ctl->snd_una) == filled)
+		st(&r->ctl->tx_base, filled);
+}
+
 /* One writer at a time: the caller holds the SONODE's write lock. */
 ssize_t ring_put(const struct ring *r, const struct iovec *iov, int niov, size_t skip, size_t len)
 {
@@ -98,6 +106,7 @@ ssize_t ring_put(const struct ring *r, const struct iovec *iov, int niov, size_t
 		n = len;
 	if (!n)
 		return 0;
+	start_over(r, pos);
 	copy_in(r, pos, c, n);
 	return pos_commit(&r->ctl->tx_filled, pos, pos + n) ? (ssize_t)n : -ESTALE;
 }

@@ -150,10 +150,11 @@ static inline uint8_t *tx_piece(const struct ring *r, uint32_t seq, size_t len, 
 /* The application is about to read, and then to write: with many connections neither place is in a cache. */
 static inline void ring_prefetch(const struct ring *r)
 {
+	uint32_t filled = (uint32_t)ld(&r->ctl->tx_filled);
 	size_t n;
 
 	__builtin_prefetch(rx_piece(r, (uint32_t)ld(&r->ctl->rx_read), 1, &n));
-	__builtin_prefetch(tx_piece(r, (uint32_t)ld(&r->ctl->tx_filled), 1, &n), 1);
+	__builtin_prefetch(filled == ld(&r->ctl->snd_una) ? r->tx : tx_piece(r, filled, 1, &n), 1);
 }
 
 /* Bytes that can be read; 0 also if the positions make no sense. */

@@ -316,6 +316,43 @@ static void overlaps(void **state)
 	assert_int_equal(conn()->nr_ooo, 0);
 }
 
+/* A ring where nothing is starts over; not while a byte is unread or waits out of order. */
+static void starts_over(void **state)
+{
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	env_ctl()->rx_base = RCV0 - 5000;
+	rx(&s);
+	assert_int_equal(env_ctl()->rx_base, RCV0);
+	env_ctl()->rx_read = RCV0 + 99;
+	s.seq += 100;
+	rx(&s);
+	assert_int_equal(env_ctl()->rx_base, RCV0);
+	check_ring(RCV0, RCV0 + 200);
+	env_ctl()->rx_read = RCV0 + 200;
+	s.seq = RCV0 + 300;				/* out of order */
+	rx(&s);
+	assert_int_equal(env_ctl()->rx_base, RCV0 + 200);
+	s.seq = RCV0 + 500;
+	rx(&s);
+	s.seq = RCV0 + 200;
+	rx(&s);
+	assert_int_equal(env_ctl()->rx_base, RCV0 + 200);
+	check_ring(RCV0 + 200, RCV0 + 400);
+	check_ring(RCV0 + 500, RCV0 + 600);
+	env_ctl()->rx_read = RCV0 + 400;
+	s.seq = RCV0 + 400;
+	rx(&s);
+	assert_int_equal(env_ctl()->rx_base, RCV0 + 200);
+	check_ring(RCV0 + 400, RCV0 + 600);
+	env_ctl()->rx_read = RCV0 + 600;
+	s.seq = RCV0 + 600;
+	rx(&s);
+	assert_int_equal(env_ctl()->rx_base, RCV0 + 600);
+	check_ring(RCV0 + 600, RCV0 + 700);
+}
+
 /* Round and round in a ring of each kind, over the end of chunks, of the ring, of the sequence numbers, and over the
  * place where the base is moved; the reader is always some bytes behind. */
 static void walk_ring(unsigned int order, __u32 far)
@@ -622,7 +659,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
 		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
-		CASE(overlaps), CASE(every_ring), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
+		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
 		CASE(positions_are_not_believed), CASE(paws), CASE(ts_recent_unknown), CASE(bad_checksum), CASE(option_orders),
 		CASE(not_ours), CASE(ethernet_padding), CASE(speed),
 	};

@@ -85,9 +85,11 @@ static void test_put(void **state)
 		big[i] = pat(i);
 	assert_int_equal(ring_put(&r, &iov, 1, 0, sizeof(big)), r.tx_size);
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), 0);
-	assert_int_equal(*tx_piece(&r, 0xffffff00, 1000, &n), pat(0));
-	assert_int_equal(n, 0x100);
+	assert_ptr_equal(tx_piece(&r, 0xffffff00, 1000, &n), r.tx);	/* it was empty: it starts over */
+	assert_int_equal(n, 1000);
 	assert_int_equal(*tx_piece(&r, 0, 1000, &n), pat(0x100));
+	assert_int_equal(*tx_piece(&r, 0xffffff00 + TOE_CHUNK_DATA - 7, 1000, &n), pat(TOE_CHUNK_DATA - 7));
+	assert_int_equal(n, 7);
 	r.ctl->snd_una += 10;
 	assert_int_equal(ring_put(&r, &iov, 1, r.tx_size, 100), 10);
 	assert_int_equal(*tx_piece(&r, 0xffffff00, 1, &n), pat(r.tx_size));
@@ -96,6 +98,28 @@ static void test_put(void **state)
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), -ESTALE);
 	r.ctl->rx_read |= TOE_FROZEN;
 	assert_int_equal(ring_take(&r, &iov, 1, 0, 1, false, false), -ESTALE);
+}
+
+/* A byte that is still there keeps the ring from starting over. */
+static void test_start_over(void **state)
+{
+	uint8_t buf[100];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct ring r = make(0, 5000);
+	size_t n;
+
+	(void)state;
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), 100);
+	r.ctl->snd_una = 5099;
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), 100);
+	assert_ptr_equal(tx_piece(&r, 5100, 1, &n), r.tx + 100);
+	r.ctl->snd_una = 5200;
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), 100);
+	assert_ptr_equal(tx_piece(&r, 5200, 1, &n), r.tx);
+	r.ctl->snd_una = 5300;
+	r.ctl->tx_filled |= TOE_FROZEN;
+	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), -ESTALE);
+	assert_ptr_equal(tx_piece(&r, 5200, 1, &n), r.tx);
 }
 
 /* SO_SNDBUF holds all that is kept, TCP_NOTSENT_LOWAT what has not left. */
@@ -159,6 +183,8 @@ static void *engine(void *arg)
 		n = filled - snd;
 		room = shared.rx_size - (rcv - (uint32_t)ld_acq(&shared.ctl->rx_read));
 		n = n < room ? n : room;
+		if (n && room == shared.rx_size)	/* as the RX engine does */
+			st(&shared.ctl->rx_base, rcv);
 		while (n) {
 			uint8_t *p = tx_piece(&shared, snd, n, &a), *q;
 
@@ -279,7 +305,7 @@ static void test_wake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take), cmocka_unit_test(test_put), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_take), cmocka_unit_test(test_put), cmocka_unit_test(test_start_over), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_csum),
 		cmocka_unit_test(test_wake),
 	};
