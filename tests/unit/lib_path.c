@@ -38,19 +38,22 @@ static void *flip(void *arg)
 
 	while (ld(&p->flipping)) {
 		if (fake_offload(p->fd))
-			p->moves++;
+			st(&p->moves, p->moves + 1);
 		usleep(rand_r(&seed) % 4000);
 		if (!fake_upload_drained(p->fd))
-			p->moves++;
+			st(&p->moves, p->moves + 1);
 		usleep(rand_r(&seed) % 500);
 	}
 	return NULL;
 }
 
+/* Returns when it has moved once: on a busy machine the test may else be over before the thread has run. */
 static void flip_start(struct peer *p)
 {
 	st(&p->flipping, 1);
 	pthread_create(&p->flip, NULL, flip, p);
+	for (int i = 0; i < 10000 && !ld(&p->moves); i++)
+		usleep(1000);
 }
 
 static void flip_stop(struct peer *p)
