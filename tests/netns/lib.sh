@@ -155,9 +155,10 @@ topo_lossy() {
 	PID[link]=$!
 	ORDER+=(link)
 	eventually 5 logged link ready || fail "the link did not start"
+	# while a device is up, a new length of its queue drops what is sent in that moment, and counts it
+	for ns in cli srv; do in_ns $ns ip link set eth0 txqueuelen 65536; done
 	addresses cli "$CLI4" "$CLI6"
 	addresses srv "$SRV4" "$SRV6"
-	for ns in cli srv; do in_ns $ns ip link set eth0 txqueuelen 65536; done
 	eventually 20 resolved || fail "no traffic between the namespaces"
 }
 
