@@ -42,6 +42,7 @@ static struct frame *heap[MAX_QUEUED];	/* by due_ns, then order */
 static unsigned int heap_len;
 static uint64_t order;
 static int tap[2];
+static int refusal[2];			/* errno of the last frame that was refused */
 static volatile sig_atomic_t stop, report;
 
 static void on_signal(int sig)
@@ -93,10 +94,12 @@ static struct frame *heap_pop(void)
 
 static void deliver(int from, const unsigned char *data, size_t len)
 {
-	if (write(tap[!from], data, len) == (ssize_t)len)
+	if (write(tap[!from], data, len) == (ssize_t)len) {
 		path[from].nr.out++;
-	else
-		path[from].nr.refused++;
+		return;
+	}
+	path[from].nr.refused++;
+	refusal[from] = errno;
 }
 
 static void queue_frame(const unsigned char *data, size_t len, int from, uint64_t due_ns, size_t damage)
@@ -159,6 +162,7 @@ static void print_counts(void)
 #define X(field, text) printf(" %d." #field " %llu", i, path[i].nr.field);
 		PATH_COUNTS(X)
 #undef X
+		printf(" %d.errno %d", i, refusal[i]);
 #define X(field, text) printf(" %d." #field " %llu", i, judged[i].field);
 		JUDGE_COUNTS(X)
 #undef X
