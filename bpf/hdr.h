@@ -53,11 +53,12 @@ __noinline int hdr_sack(struct hw_conn *c, struct hdr_sack *sack)
 		    ival_holds(&r->ooo[0], r->dsack.start, r->dsack.end))
 			sack->b[n++] = r->dsack;
 	}
-	for (int i = 0; i < TOE_NR_OOO && n < most; i++) {
+	for (int i = 0; i < 4 && n < most; i++) {
 		struct toe_ival iv = r->ooo[i];
 
-		if (!ival_empty(&iv))
-			sack->b[n++ & 3] = iv;
+		if (ival_empty(&iv))
+			break;
+		sack->b[n++ & 3] = iv;
 	}
 	sack->nr = n;
 	return 0;

@@ -21,7 +21,7 @@
 
 /* Raised with every change of what is pinned or of how it is understood. */
 #ifndef TOE_LAYOUT
-#define TOE_LAYOUT 3
+#define TOE_LAYOUT 4
 #endif
 
 static void program_path(char *out, size_t len, unsigned int layout)

@@ -54,6 +54,6 @@ struct hw_rec {
 	__u8 reo_persist;	/* recoveries until reo_mult is 1 again */
 	__u8 open;		/* nonzero: there are holes; for the daemon */
 };
-_Static_assert(sizeof(struct hw_rec) == 512, "hw_rec");
+_Static_assert(sizeof(struct hw_rec) == 896, "hw_rec");
 
 #endif

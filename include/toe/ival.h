@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The set of out-of-order intervals of a connection (hw_rec.ooo). Intervals
- * are disjoint and do not touch; an empty one (start == end) is a free slot.
- * Among the others, a lower index is the more recent (RFC 2018 section 4).
+ * are disjoint and do not touch; an empty one (start == end) is a free slot, and
+ * all behind the first of these are. A lower index is the more recent (RFC 2018 section 4).
  * Pure; for BPF and user space.
  */
 #ifndef TOE_IVAL_H
@@ -27,6 +27,39 @@ TOE_PURE int ival_holds(const struct toe_ival *iv, __u32 s, __u32 e)
 	return !ival_empty(iv) && seq_leq(iv->start, s) && seq_geq(iv->end, e);
 }
 
+/* n, for the verifier anything: one that it can follow it follows, through a loop once for each value. any: what it does
+ * not know. */
+TOE_PURE __u32 ival_blur(__u32 n, __u32 any)
+{
+#ifdef __bpf__
+	__u32 same = any;
+
+	asm volatile("" : "+r"(same));
+	n += any - same;
+#else
+	(void)any;
+#endif
+	return n;
+}
+
+/* Free slots in between go to the end. */
+TOE_PURE void ival_pack(struct toe_ival set[TOE_NR_OOO])
+{
+	__u32 n = 0;
+
+	for (__u32 i = 0; i < TOE_NR_OOO; i++) {
+		struct toe_ival iv = set[i];
+
+		if (ival_empty(&iv))
+			continue;
+		if (n != i) {
+			set[i].end = set[i].start;
+			set[n & (TOE_NR_OOO - 1)] = iv;
+		}
+		n = ival_blur(n + 1, iv.start);
+	}
+}
+
 /*
  * Add [s, e). 0, or -1 if it meets no interval and no slot is free: then
  * nothing changed. As intervals do not touch each other, what meets the union
@@ -36,19 +69,24 @@ TOE_PURE int ival_holds(const struct toe_ival *iv, __u32 s, __u32 e)
 TOE_PURE int ival_add(struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e)
 {
 	struct toe_ival carry = { s, e }, next;
-	__u32 room = 0;
+	__u32 room = 0, met = 0, gap = 0;
 
 	for (int i = 0; i < TOE_NR_OOO; i++) {
 		struct toe_ival *iv = &set[i];
 
-		if (ival_meets(iv, s, e)) {
-			carry.start = seq_min(carry.start, iv->start);
-			carry.end = seq_max(carry.end, iv->end);
-			iv->end = iv->start;
+		if (ival_empty(iv)) {
+			room = 1;
+			break;
 		}
-		room |= ival_empty(iv);
+		if (!ival_meets(iv, s, e))
+			continue;
+		carry.start = seq_min(carry.start, iv->start);
+		carry.end = seq_max(carry.end, iv->end);
+		iv->end = iv->start;
+		gap |= met;
+		met = 1;
 	}
-	if (!room)
+	if (!room && !met)
 		return -1;
 	for (int i = 0; i < TOE_NR_OOO; i++) {
 		next = set[i];
@@ -57,23 +95,30 @@ TOE_PURE int ival_add(struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e)
 			break;
 		carry = next;
 	}
+	if (gap)
+		ival_pack(set);
 	return 0;
 }
 
 /* rcv_nxt is now nxt: take the intervals it reaches; returns the new rcv_nxt. */
 TOE_PURE __u32 ival_take(struct toe_ival set[TOE_NR_OOO], __u32 nxt)
 {
-	__u32 from = nxt;
+	__u32 from = nxt, taken = 0;
 
 	for (int i = 0; i < TOE_NR_OOO; i++) {
 		struct toe_ival *iv = &set[i];
 
+		if (ival_empty(iv))
+			break;
 		/* they do not touch: only one can be reached from nxt, those below it are old */
-		if (ival_empty(iv) || seq_after(iv->start, from))
+		if (seq_after(iv->start, from))
 			continue;
 		nxt = seq_max(nxt, iv->end);
 		iv->end = iv->start;
+		taken = 1;
 	}
+	if (taken)
+		ival_pack(set);
 	return nxt;
 }
 
@@ -85,6 +130,8 @@ TOE_PURE int ival_common(const struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e
 	for (int i = 0; i < TOE_NR_OOO; i++) {
 		const struct toe_ival *iv = &set[i];
 
+		if (ival_empty(iv))
+			break;
 		if (!ival_meets(iv, s, e) || iv->start == e || iv->end == s)
 			continue;
 		if (found && seq_geq(iv->start, common->start))
@@ -100,8 +147,8 @@ TOE_PURE __u8 ival_count(const struct toe_ival set[TOE_NR_OOO])
 {
 	__u8 n = 0;
 
-	for (int i = 0; i < TOE_NR_OOO; i++)
-		n += !ival_empty(&set[i]);
+	while (n < TOE_NR_OOO && !ival_empty(&set[n]))
+		n++;
 	return n;
 }
 

@@ -42,7 +42,7 @@
 #define TOE_HOLD_BYTES		(8U << 20) /* size of the hold ring */
 #define TOE_MAX_BURST		32U	/* segments: a portion of a window that opens, bpf/ring.bpf.h shown_edge() */
 #define TOE_MAX_TRAIN		32U	/* segments that one write to a TAP sends */
-#define TOE_NR_OOO		16	/* out-of-order intervals a connection may have; power of 2 */
+#define TOE_NR_OOO		64	/* out-of-order intervals a connection may have; power of 2 */
 #define TOE_NR_HOLES		16	/* holes between what the peer has SACKed; power of 2 */
 
 #endif

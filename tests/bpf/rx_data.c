@@ -170,17 +170,20 @@ static void too_many_intervals(void **state)
 
 	(void)state;
 	for (__u32 i = 1; i <= TOE_NR_OOO + 1; i++) {
-		s.seq = RCV0 + 1000 * i;
+		s.seq = RCV0 + 800 * i;
 		a = expect_ack(rx(&s));
 		assert_int_equal(a.ack, RCV0);
 		assert_int_equal(a.nr_sack, i < 3 ? i : 3);
-		assert_int_equal(a.sack[0][0], RCV0 + 1000 * (i < TOE_NR_OOO ? i : TOE_NR_OOO));
+		assert_int_equal(a.sack[0][0], RCV0 + 800 * (i < TOE_NR_OOO ? i : TOE_NR_OOO));
 	}
 	assert_int_equal(COUNTED(RX_OOO), TOE_NR_OOO);
 	assert_int_equal(COUNTED(RX_OOO_FULL), 1);
-	s = plain(RCV0 + 1050, 3000);		/* joins three of them */
-	expect_ack(rx(&s));
+	s = plain(RCV0 + 850, 2400);		/* joins four of them */
+	a = expect_ack(rx(&s));
 	assert_int_equal(conn()->nr_ooo, TOE_NR_OOO - 3);
+	assert_int_equal(a.nr_sack, 3);		/* D-SACK, the new one, the last one: no free slots between */
+	assert_int_equal(a.sack[1][0], RCV0 + 800);
+	assert_int_equal(a.sack[2][0], RCV0 + 800 * TOE_NR_OOO);
 }
 
 static void expect_sack(struct seg a, int n, __u32 s, __u32 e)
