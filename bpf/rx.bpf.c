@@ -41,6 +41,8 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 		return rx_reply(ctx, c, r);
 	if (r->ev & RX_EV_ACK_DUE)
 		ack_note(c, r->ctl, r->clk, r->now.ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);
+	if (r->ev & RX_EV_SACK)		/* after ack_since: the daemon takes the flag, then looks there */
+		__sync_fetch_and_or(&r->clk->flags, TOE_CLK_SACK);
 	return ring ? bpf_redirect_map(&qp_dev, qp, XDP_DROP) : XDP_DROP;
 }
 

@@ -21,6 +21,7 @@ enum rx_event {
 	RX_EV_PUMP = 16,	/* window has opened, bytes wait to be sent */
 	RX_EV_RTX = 32,		/* the segment at snd_una is to be sent again */
 	RX_EV_STRETCH = 64,	/* an acknowledgement of data in order: the next one would do */
+	RX_EV_SACK = 128,	/* data out of order whose acknowledgement is put off */
 };
 
 struct rx {			/* a segment of a connection in hardware */

@@ -110,12 +110,62 @@ static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, con
 	return 0;
 }
 
-static __always_inline void text_out_of_order(struct hw_conn *c, const struct text *t)
+/*
+ * Acknowledgements of out-of-order segments: each at once (RFC 5681 4.2), but where many come one upon the other behind a hole,
+ * one stands for several, as in Linux (tcp_comp_sack_*). Else a path that reorders gets an acknowledgement for each segment, and the
+ * sender's HyStart takes their unbroken train for the end of slow start. There is no timer: what comes next looks at the time, and the
+ * daemon's tick takes the last ones. So only where they are dense, and where a round trip is much longer than that.
+ */
+#define SACK_AT_ONCE	3U	/* behind the same hole: the duplicates that a sender counts */
+#define SACK_SEGS	44U	/* tcp_comp_sack_nr */
+#define SACK_MAX_US	1000U	/* tcp_comp_sack_delay_ns; and not more than 5 % of a round trip */
+#define SACK_MIN_US	200U
+#define SACK_DENSE	8U	/* so many in that time */
+
+/* May this one's wait? since_us: how long the oldest has waited. Global: rare. */
+__noinline int text_waits(struct hw_conn *c, __u32 now_us, __u32 since_us)
 {
-	if (text_keep(c, t->seq, t->end))
+	__u32 delay, apart;
+	struct hw_rec *r;
+
+	if (!c || !(c->min.opts & TOE_OPT_SACK) || c->rec & TOE_REC_DSACK)
+		return 0;
+	r = rec_of(c);
+	if (!r)
+		return 0;
+	apart = now_us - r->ooo_us;
+	r->ooo_us = now_us;
+	if (r->ooo_nxt != c->min.rcv_nxt)
+		r->ooo_nr = 0;
+	r->ooo_nxt = c->min.rcv_nxt;
+	delay = c->min.srtt_us / 20;
+	if (delay > SACK_MAX_US)
+		delay = SACK_MAX_US;
+	if (r->ooo_nr < SACK_AT_ONCE) {
+		r->ooo_nr++;
+		return 0;
+	}
+	if (c->unacked_segs < 255)
+		c->unacked_segs++;
+	return delay >= SACK_MIN_US && apart < delay / SACK_DENSE && since_us < delay && c->unacked_segs < SACK_SEGS;
+}
+
+static __always_inline void text_out_of_order(struct hw_conn *c, const struct text *t, struct rx *r)
+{
+	__u32 now;
+
+	r->ev |= RX_EV_ACK_DUE;
+	if (text_keep(c, t->seq, t->end)) {
 		count(RX_OOO_FULL);
+		r->ev |= RX_EV_ACK_NOW;
+		return;
+	}
+	count(RX_OOO);
+	now = now_us(&r->now);
+	if (text_waits(c, now, r->clk->ack_since ? (r->now.ns - r->clk->ack_since) / NS_PER_US : 0))
+		r->ev |= RX_EV_SACK;
 	else
-		count(RX_OOO);
+		r->ev |= RX_EV_ACK_NOW;
 }
 
 /*
@@ -164,8 +214,7 @@ static __always_inline void rx_data(struct xdp_md *ctx, struct hw_conn *c, const
 	r->clk->rx_bytes += t.end - t.seq;
 	stat_add(TOE_ST_RX_BYTES, t.end - t.seq);
 	if (t.seq != c->min.rcv_nxt) {
-		text_out_of_order(c, &t);
-		r->ev |= RX_EV_ACK_DUE | RX_EV_ACK_NOW;
+		text_out_of_order(c, &t, r);
 		return;
 	}
 	filled = c->nr_ooo;

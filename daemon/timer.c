@@ -370,7 +370,7 @@ static bool service(struct conn *c, uint64_t now)
 		goto give_up;
 	if (ack_since) {
 		pending = true;
-		if (now > ack_since && now - ack_since >= DELACK_NS && !read_entry(c, &cmd))
+		if (((flags & TOE_CLK_SACK) || (now > ack_since && now - ack_since >= DELACK_NS)) && !read_entry(c, &cmd))
 			send_empty(c, &cmd.conn.min, TOE_OP_ACK);
 	}
 	return pending;

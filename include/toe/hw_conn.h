@@ -213,6 +213,7 @@ enum toe_clock_flag {		/* hw_clock.flags; set by the engines with atomic or,
 	TOE_CLK_UPLOAD = 1,	/* engine is in HOLD and asks for an upload */
 	TOE_CLK_RTX = 2,	/* retransmit the segment at snd_una now */
 	TOE_CLK_PUMP = 4,	/* window has opened, unsent bytes may go */
+	TOE_CLK_SACK = 8,	/* what came out of order waits for an acknowledgement: soon */
 };
 
 /* Value of mmapable array map hw_clock, index HW_CONNID: what the daemon's

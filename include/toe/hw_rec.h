@@ -53,7 +53,12 @@ struct hw_rec {
 	__u8 hs_css;		/* rounds of CSS, 0: not in it */
 	__u8 reo_persist;	/* recoveries until reo_mult is 1 again */
 	__u8 open;		/* nonzero: there are holes; for the daemon */
+	/* receiver: acknowledgements of out-of-order segments, bpf/rx_data.h */
+	__u32 ooo_us;		/* when the last one came */
+	__u32 ooo_nxt;		/* rcv_nxt of those that were acknowledged at once, */
+	__u32 ooo_nr;		/*   and how many */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct hw_rec) == 896, "hw_rec");
+_Static_assert(sizeof(struct hw_rec) == 912, "hw_rec");
 
 #endif

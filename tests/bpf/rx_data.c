@@ -186,6 +186,77 @@ static void too_many_intervals(void **state)
 	assert_int_equal(a.sack[2][0], RCV0 + 800 * TOE_NR_OOO);
 }
 
+static bool flag_taken(__u32 flag)
+{
+	return __atomic_fetch_and(&env.clock[ENV_ID].flags, ~flag, __ATOMIC_SEQ_CST) & flag;
+}
+
+/*
+ * Out-of-order segments in a rush: three are acknowledged at once, then one acknowledgement stands for several, for 44 at
+ * most, and the daemon is told. How many wait depends on how fast this machine is, so what is checked holds for any number.
+ */
+static void rush_out_of_order(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 100), a;
+	unsigned int waited = 0, in_a_row = 0;
+
+	(void)state;
+	c.min.srtt_us = 20000;
+	make_hw(c);
+	for (__u32 i = 1; i <= 400; i++) {
+		s.seq = RCV0 + 100 * i;
+		if (rx(&s) == XDP_TX) {
+			a = dissect(&out);
+			assert_int_equal(a.nr_sack, 1);
+			assert_int_equal(a.sack[0][1], s.seq + 100);
+			assert_int_equal(env.clock[ENV_ID].ack_since, 0);
+			in_a_row = 0;
+			flag_taken(TOE_CLK_SACK);
+			continue;
+		}
+		assert_true(i > 3);
+		waited++;
+		assert_true(++in_a_row < 44);
+		assert_true(env.clock[ENV_ID].ack_since);
+		assert_true(flag_taken(TOE_CLK_SACK));
+	}
+	assert_true(waited > 20);
+	usleep(3000);			/* not in a rush */
+	s.seq += 100;
+	expect_ack(rx(&s));
+	s = plain(RCV0, 100);		/* the hole is filled */
+	a = expect_ack(rx(&s));
+	assert_int_equal(a.ack, RCV0 + 402 * 100);
+}
+
+/* On a path so short nothing waits, nor without SACK, nor what came twice. */
+static void rush_at_once(void **state)
+{
+	static const struct { __u32 srtt_us; __u8 no_sack; bool twice; } t[] = {
+		{ 0, 0, false }, { 3900, 0, false }, { 20000, TOE_OPT_SACK, false }, { 20000, 0, true },
+	};
+
+	(void)state;
+	for (size_t k = 0; k < NR(t); k++) {
+		struct hw_conn c = test_conn();
+		struct seg s = plain(RCV0, 100);
+
+		c.min.srtt_us = t[k].srtt_us;
+		c.min.opts &= ~t[k].no_sack;
+		make_hw(c);
+		for (__u32 i = 1; i <= TOE_NR_OOO; i++) {
+			s.seq = RCV0 + 200 * i;
+			if (!t[k].twice) {
+				expect_ack(rx(&s));
+				continue;
+			}
+			rx(&s);
+			assert_int_equal(expect_ack(rx(&s)).sack[0][0], s.seq);
+		}
+	}
+}
+
 static void expect_sack(struct seg a, int n, __u32 s, __u32 e)
 {
 	assert_int_equal(a.sack[n][0], s);
@@ -661,7 +732,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
-		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
+		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(rush_out_of_order),
+		CASE(rush_at_once), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
 		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
 		CASE(positions_are_not_believed), CASE(paws), CASE(ts_recent_unknown), CASE(bad_checksum), CASE(option_orders),
 		CASE(not_ours), CASE(ethernet_padding), CASE(speed),
