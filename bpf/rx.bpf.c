@@ -60,6 +60,8 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 		r->ev = RX_EV_ACK_DUE | RX_EV_ACK_NOW;
 		return rx_finish(ctx, c, r);
 	}
+	if (seg_beyond_ring(c, s, r))
+		return rx_upload(ctx, c, s, TOE_WHY_WINDOW);
 	r->clk->rx_segs++;
 	count(RX_SEGS);
 	ts_update(c, s);

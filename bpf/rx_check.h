@@ -107,6 +107,16 @@ static __always_inline void check_dup(struct hw_conn *c, const struct seg *s)
 		text_dsack(c, s->seq, seq_min(s->seq + s->len, c->min.rcv_nxt));
 }
 
+/* Bytes that were promised and that the ring has no room for: the promise is the kernel's, whose buffer was larger than
+ * any ring, and the kernel keeps it. */
+static __always_inline bool seg_beyond_ring(const struct hw_conn *c, const struct seg *s, const struct rx *r)
+{
+	__u32 room = r->read + ring_size(c->rx);
+
+	return s->len && seq_after(c->min.rcv_adv, room) && seq_after(s->seq + s->len, room) &&
+	       seq_before(s->seq, c->min.rcv_adv);
+}
+
 static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct seg *s,
 						const struct rx *r)
 {

@@ -405,7 +405,7 @@ bool conn_may_retry(enum toe_why why)
 	switch (why) {
 	case TOE_WHY_HOLE:	/* closes with the peer's retransmission */
 	case TOE_WHY_BUSY:
-	case TOE_WHY_WINDOW:	/* is being made smaller */
+	case TOE_WHY_WINDOW:	/* grew in the move */
 	case TOE_WHY_QUEUE:
 	case TOE_WHY_NO_NEIGH:	/* is being resolved */
 		return true;

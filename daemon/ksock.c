@@ -125,7 +125,7 @@ int ksock_rcv_edge(int sock, uint32_t *edge)
 	return 0;
 }
 
-int ksock_clamp_window(int sock, uint32_t bytes)
+static int clamp_window(int sock, uint32_t bytes)
 {
 	return set_int(sock, IPPROTO_TCP, TCP_WINDOW_CLAMP, (int)bytes);
 }
@@ -259,12 +259,10 @@ static int mss_clamp(int sock)
 	return ksock_tcp_int(sock, TCP_MAXSEG);
 }
 
-/* As the application set it or autotuning made it. 0: unknown. What toed asked for itself does not count. */
+/* As the application set it or autotuning made it. 0: unknown. */
 static int window_clamp(int sock)
 {
-	int clamp = ksock_tcp_int(sock, TCP_WINDOW_CLAMP);
-
-	return clamp == KSOCK_CLAMPED_WINDOW ? 0 : clamp;
+	return ksock_tcp_int(sock, TCP_WINDOW_CLAMP);
 }
 
 int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ksock_seqs *seqs)
@@ -278,7 +276,7 @@ int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ks
 	if (!err) {	/* the parked socket keeps them for the upload */
 		setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_OPTIONS, &mss, sizeof(mss));
 		if (clamp)
-			ksock_clamp_window(sock, (uint32_t)clamp);
+			clamp_window(sock, (uint32_t)clamp);
 	}
 	if (!err)
 		err = set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 0);
@@ -410,10 +408,8 @@ static void restore_autotuning(int sock, int clamp)
 {
 	if (!clamp)
 		clamp = window_clamp(sock);	/* as the connect derived it from the buffer */
-	if (clamp > KSOCK_LARGEST_WINDOW)
-		clamp = KSOCK_LARGEST_WINDOW;
-	ksock_clamp_window(sock, (uint32_t)clamp / 2);
-	ksock_clamp_window(sock, (uint32_t)clamp);
+	clamp_window(sock, (uint32_t)clamp / 2);
+	clamp_window(sock, (uint32_t)clamp);
 }
 
 static int restore_snd_queue(int sock, const struct ksock_image *im)

@@ -16,11 +16,6 @@
 #include "toe/hw_conn.h"
 #include "toe/maps.h"
 
-/* A window that the largest ring holds, with its rounding: what has grown beyond would have to shrink before a move. */
-#define KSOCK_LARGEST_WINDOW	((int)(TOE_SLAB_CHUNKS * TOE_CHUNK_DATA) - 65536)
-/* What such a window is made to shrink to; with its rounding less than 4 MiB. No application asks for just that. */
-#define KSOCK_CLAMPED_WINDOW	((4 << 20) - 65535)
-
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
 #endif
@@ -69,6 +64,9 @@ struct ksock_progress {		/* low 32 bits of the kernel's counts of bytes, in one 
 /* Works in and out of repair mode; also lets the socket take what waits in its backlog. */
 int ksock_progress(int sock, struct ksock_progress *out);
 
+/* How far the advertised window has grown; 0: unknown. */
+uint32_t ksock_window(int sock);
+
 /* Received bytes wait in the socket, in order or not. */
 bool ksock_holds_data(int sock);
 
@@ -84,9 +82,6 @@ int ksock_hear(int sock);
 int ksock_read_seqs(int sock, uint32_t snd_base, struct ksock_seqs *out);
 /* Right edge of the advertised window and the last acknowledgement sent. */
 int ksock_rcv_edge(int sock, uint32_t *edge);
-
-/* Let the advertised window shrink to what a ring can hold, as data arrives: it is never taken back. */
-int ksock_clamp_window(int sock, uint32_t bytes);
 
 /* Copy the whole receive queue / send queue out, in repair mode. Returns bytes or -errno. The socket's own
  * snd_nxt is worth nothing after the second: see ksock_read_seqs() in ksock.c. */

@@ -121,6 +121,13 @@ int ksock_progress(int sock, struct ksock_progress *out)
 	return 0;
 }
 
+uint32_t ksock_window(int sock)
+{
+	struct tcp_info info;
+
+	return ksock_info(sock, &info) ? 0 : info.tcpi_rcv_ssthresh;
+}
+
 bool ksock_holds_data(int sock)
 {
 	uint32_t mem[SK_MEMINFO_VARS] = { 0 };

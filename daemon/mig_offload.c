@@ -38,26 +38,23 @@ static uint32_t rx_bytes(const struct move *m, uint32_t window)
 	return window + (2U << m->cmd.conn.min.rcv_wscale);
 }
 
-/* window: what the peer may send until told otherwise and what of it waits unread. The ring holds all of it: a
- * promise is kept to the byte. A window too large for any ring is clamped, so that it shrinks as data
- * arrives, and the move is refused for now; before the queues are read its size is a guess. */
-static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool guess)
+/* Does the ring hold what the peer may send and what of it waits unread? The largest does: a promise is kept to the
+ * byte, and what comes of it beyond that ring is the kernel's (bpf/rx_check.h seg_beyond_ring()). */
+static bool ring_holds(const struct move *m, uint32_t bytes)
+{
+	return m->c->rx.order == TOE_MAX_ORDER || bytes <= ring_size(m->c->rx);
+}
+
+/* window: what the peer may send until told otherwise and what of it waits unread; before the queues are read a guess. */
+static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need)
 {
 	struct conn *c = m->c;
 	uint32_t rx_need = rx_bytes(m, window);
-	unsigned int rx, tx = rings_order(tx_need, false);
+	unsigned int rx = rx_need < RX_RING_MAX ? rings_order(rx_need, true) : TOE_MAX_ORDER;
+	unsigned int tx = rings_order(tx_need, false);
 	int err;
 
-	if (rx_need > RX_RING_MAX) {
-		if (!guess) {
-			ksock_clamp_window(c->sock, KSOCK_CLAMPED_WINDOW);
-			m->why = TOE_WHY_WINDOW;
-			return -EAGAIN;
-		}
-		rx_need = RX_RING_MAX;
-	}
-	rx = rings_order(rx_need, true);
-	if (tx > TOE_MAX_ORDER || rx > TOE_MAX_ORDER) {
+	if (tx > TOE_MAX_ORDER) {
 		m->why = TOE_WHY_QUEUE;
 		return -EOPNOTSUPP;
 	}
@@ -79,6 +76,15 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need, bool g
 	}
 	c->has_rings = true;
 	return 0;
+}
+
+/* The shadow knows the window of the handshake. One that grew since is not to have its ring made while frames wait. */
+static uint32_t window_guess(const struct move *m)
+{
+	const struct min_tcp *min = &m->cmd.conn.min;
+	uint32_t first = min->rcv_adv - min->copied_seq, now = ksock_window(m->c->sock);
+
+	return now > first ? now : first;
 }
 
 /* What only socket options tell. */
@@ -125,7 +131,7 @@ static int prepare(struct move *m)
 		m->why = TOE_WHY_MTU;
 		return -EOPNOTSUPP;
 	}
-	err = alloc_rings(m, m->cmd.conn.min.rcv_adv - m->cmd.conn.min.copied_seq, 1, true);
+	err = alloc_rings(m, window_guess(m), 1);
 	if (err)
 		return err;
 	ask_sock(m);
@@ -225,8 +231,12 @@ static int copy_snd(struct move *m)
 
 static int copy_once(struct move *m, uint32_t edge)
 {
-	int err = alloc_rings(m, edge - m->seqs.copied_seq, m->seqs.write_seq - m->seqs.snd_una, false);
+	int err = alloc_rings(m, edge - m->seqs.copied_seq, m->seqs.write_seq - m->seqs.snd_una);
 
+	if (!err && m->seqs.rcv_nxt - m->seqs.copied_seq > ring_size(m->c->rx)) {
+		m->why = TOE_WHY_QUEUE;		/* until it is read */
+		err = -EAGAIN;
+	}
 	if (err)
 		return err;
 	rings_base(m->c, m->seqs.copied_seq, m->seqs.snd_una);
@@ -250,7 +260,7 @@ static int copy_queues(struct move *m)
 			err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 		if (!err)
 			err = ksock_rcv_edge(m->c->sock, &edge);
-		if (!err && rx_bytes(m, edge - m->seqs.copied_seq) <= ring_size(m->c->rx) &&
+		if (!err && ring_holds(m, rx_bytes(m, edge - m->seqs.copied_seq)) &&
 		    !memcmp(&before, &m->seqs, sizeof(before)))
 			return 0;
 	}
@@ -307,7 +317,7 @@ static int park(struct move *m)
 	m->snd_nxt = really_sent(m, &now);
 	if (m->snd_nxt - min->snd_una > min->snd_nxt - min->snd_una)
 		m->snd_nxt = min->snd_nxt;
-	if (m->why == TOE_WHY_MTU || min->rcv_adv - min->copied_seq > ring_size(m->c->rx))
+	if (m->why == TOE_WHY_MTU || !ring_holds(m, min->rcv_adv - min->copied_seq))
 		return -EAGAIN;		/* the delayed-ACK timer has run meanwhile, or the route has gone */
 	m->why = TOE_WHY_ERROR;
 	return 0;

@@ -127,7 +127,7 @@ enum toe_stat {
 	X(ULP,		"kernel TLS or another ULP") \
 	X(FILTER,	"socket filter attached") \
 	X(USEC_TS,	"microsecond timestamps") \
-	X(WINDOW,	"window larger than a ring can be") \
+	X(WINDOW,	"window larger than the ring") \
 	X(QUEUE,	"queued bytes larger than a ring") \
 	X(NO_ID,	"no free HW_CONNID") \
 	X(NO_SLAB,	"no ring memory") \

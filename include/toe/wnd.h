@@ -7,6 +7,8 @@
  * The scale's rounding is upwards where else the edge would move to the left (RFC 7323 section 2.4), as
  * Linux does; the reserve is the room for that. Where even that is used up (by a peer that sends small segments to a
  * reader that does not read) the figure on the wire rounds down, but bytes up to rcv_adv are still accepted.
+ * rcv_adv may begin beyond the ring: the kernel's promise, whose buffer was larger than any ring. It stays, rounded upwards
+ * without regard to the ring, until the ring's own edge overtakes it; what comes beyond the ring is the kernel's (bpf/rx_check.h).
  */
 #ifndef TOE_WND_H
 #define TOE_WND_H
@@ -41,7 +43,7 @@ TOE_PURE __u16 wnd_select(struct min_tcp *m, __u32 read, __u32 size)
 {
 	__u32 shift = m->rcv_wscale & 15, unit = 1U << shift, most = wnd_most(unit, size, m->wnd_limit);
 	__u32 least = m->rcv_mss < most / 2 ? m->rcv_mss : most / 2;
-	__u32 edge = read + most, wire;
+	__u32 edge = read + most, room = read + size, wire;
 
 	if ((__s32)(edge - m->rcv_adv) < (__s32)least)
 		edge = m->rcv_adv;
@@ -49,7 +51,7 @@ TOE_PURE __u16 wnd_select(struct min_tcp *m, __u32 read, __u32 size)
 		edge = m->rcv_nxt;
 	wire = (edge - m->rcv_nxt) >> shift;
 	if (seq_before(m->rcv_nxt + (wire << shift), m->rcv_adv) &&
-	    seq_leq(m->rcv_nxt + ((wire + 1) << shift), read + size))
+	    (seq_after(m->rcv_adv, room) || seq_leq(m->rcv_nxt + ((wire + 1) << shift), room)))
 		wire++;
 	if (wire > 0xffff)
 		wire = 0xffff;

@@ -276,6 +276,12 @@ static inline int replay(const void *frame, unsigned int len)
 	return run_prog(env.replay->progs.toe_rx, frame, len, ENV_NIC_IFINDEX, &out);
 }
 
+static inline struct seg expect_ack(int verdict)
+{
+	assert_int_equal(verdict, XDP_TX);
+	return dissect(&out);
+}
+
 /* The usual segment: in order, acknowledges everything, payload of len bytes. */
 static inline struct seg plain(__u32 seq, __u32 len)
 {

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* RX engine: segment text, order, windows, acknowledgements, wake-ups. */
+/* RX engine: segment text, order, acknowledgements, wake-ups. Windows: rx_window.c. */
 #include "tests/bpf/frames.h"
 #include "toe/ival.h"
-#include "toe/wnd.h"
-
-static struct seg expect_ack(int verdict)
-{
-	assert_int_equal(verdict, XDP_TX);
-	return dissect(&out);
-}
 
 static void in_order(void **state)
 {
@@ -480,96 +473,6 @@ static void duplicates(void **state)
 	assert_int_equal(COUNTED(RX_OUT_OF_WINDOW), 2);
 }
 
-static void window_edge(void **state)
-{
-	struct hw_conn c = test_conn();
-	struct seg s = plain(RCV0, 1500), a;
-
-	(void)state;
-	c.min.rcv_adv = RCV0 + 1000;
-	make_hw(c);
-	env_ctl()->rx_read = RCV0 - ENV_RING + 1000 + wnd_reserve(1 << 5, ENV_RING);	/* nothing more can be offered */
-	a = expect_ack(rx(&s));				/* 1000 fit */
-	assert_int_equal(a.ack, RCV0 + 1000);
-	assert_int_equal(a.window, 0);
-	assert_int_equal(conn()->min.rcv_adv, RCV0 + 1000);
-	s = plain(RCV0 + 1000, 1);			/* window probe */
-	a = expect_ack(rx(&s));
-	assert_int_equal(a.ack, RCV0 + 1000);
-	s = plain(RCV0 + 1001, 100);			/* right of it */
-	expect_ack(rx(&s));
-	assert_int_equal(COUNTED(RX_OUT_OF_WINDOW), 1);
-	env_ctl()->rx_read += 500;			/* RFC 9293 3.8.6.2.2: not worth it yet */
-	s = plain(RCV0 + 1000, 1);
-	assert_int_equal(expect_ack(rx(&s)).window, 0);
-	env_ctl()->rx_read += 1100;			/* a segment of the peer's, 1500, fits */
-	assert_int_equal(expect_ack(rx(&s)).window, 1600 >> 5);
-}
-
-/* Whatever comes and is read, the edge never moves left nor beyond the ring. */
-static void window_never_shrinks(void **state)
-{
-	struct min_tcp m = test_conn().min;
-	__u32 read = RCV0, seed = 1;
-
-	(void)state;
-	for (int i = 0; i < 200000; i++) {
-		__u32 adv = m.rcv_adv, wire;
-
-		seed = seed * 1664525 + 1013904223;
-		if ((seed >> 8) % 3 == 0)
-			read = seq_min(m.rcv_nxt, read + (seed >> 16) % 5000);
-		m.rcv_nxt = seq_min(m.rcv_adv, m.rcv_nxt + ((seed >> 4) % 4 ? seed >> 30 : 1448));
-		wire = wnd_select(&m, read, ENV_RING);
-		assert_true(seq_geq(m.rcv_adv, adv));
-		assert_true(seq_leq(m.rcv_adv, read + ENV_RING));
-		assert_true(seq_leq(m.rcv_nxt + (wire << m.rcv_wscale), m.rcv_adv));
-		assert_true(m.rcv_adv - (m.rcv_nxt + (wire << m.rcv_wscale)) < 1U << m.rcv_wscale);
-	}
-}
-
-/* The peer never sees the edge move to the left while nobody reads, at full segments and the largest scale of a ring. */
-static void window_rounds_up(void **state)
-{
-	(void)state;
-	for (__u8 shift = 0; shift <= 10; shift++) {
-		struct min_tcp m = test_conn().min;
-		__u32 seen, read = RCV0;
-
-		m.rcv_wscale = shift;
-		m.rcv_mss = 1448;
-		m.rcv_adv = seen = RCV0;
-		for (int round = 0; round < 3; round++, read = m.rcv_nxt) {
-			for (int i = 0; i < 100; i++) {
-				__u32 edge = m.rcv_nxt + ((__u32)wnd_select(&m, read, ENV_RING) << shift);
-
-				assert_true(seq_geq(edge, seen));
-				seen = edge;
-				m.rcv_nxt = seq_min(seen, m.rcv_nxt + 2 * 1448);
-			}
-			assert_int_equal(m.rcv_nxt, seen);
-			assert_true(seen - read > (shift ? ENV_RING / 8 * 5 : 60000));
-		}
-	}
-}
-
-static void positions_are_not_believed(void **state)
-{
-	struct seg s = plain(RCV0, 100);
-
-	(void)state;
-	env_ctl()->rx_read = RCV0 + 1;
-	assert_int_equal(rx(&s), XDP_DROP);
-	env_ctl()->rx_read = RCV0 - ENV_RING - 1;
-	assert_int_equal(rx(&s), XDP_DROP);
-	assert_int_equal(COUNTED(RX_BAD_RING), 2);
-	env_ctl()->rx_read = RCV0 | TOE_FROZEN;
-	env_ctl()->rcv_nxt = 99;			/* nor is what the engine wrote there */
-	rx(&s);
-	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 100);
-	assert_int_equal(env_ctl()->rcv_nxt, RCV0 + 100);
-}
-
 static void paws(void **state)
 {
 	struct seg s = plain(RCV0, 10);
@@ -734,9 +637,8 @@ int main(void)
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
 		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(too_many_intervals), CASE(rush_out_of_order),
 		CASE(rush_at_once), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
-		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(window_edge), CASE(window_never_shrinks), CASE(window_rounds_up),
-		CASE(positions_are_not_believed), CASE(paws), CASE(ts_recent_unknown), CASE(bad_checksum), CASE(option_orders),
-		CASE(not_ours), CASE(ethernet_padding), CASE(speed),
+		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(paws), CASE(ts_recent_unknown),
+		CASE(bad_checksum), CASE(option_orders), CASE(not_ours), CASE(ethernet_padding), CASE(speed),
 	};
 	int failed;
 

@@ -95,6 +95,37 @@ static void standing_reader(void **state)
 	}
 }
 
+/* The kernel had promised more than the ring holds: whatever comes, the edge does not go back on the wire while it is
+ * beyond the ring, moves by less than a unit for each acknowledgement, and ends within the ring once that has been read. */
+static void promise_beyond_ring(void **state)
+{
+	uint64_t rnd = 5;
+
+	(void)state;
+	for (int run = 0; run < 2000; run++) {
+		uint32_t size = 65536U << rnd_below(&rnd, 8), start = (uint32_t)rnd_next(&rnd), read = start, shown, wire;
+		struct min_tcp m = { .rcv_nxt = start, .rcv_mss = 1448, .rcv_wscale = (uint8_t)(6 + rnd_below(&rnd, 6)) };
+		uint32_t unit = 1U << m.rcv_wscale, most = size + rnd_below(&rnd, 2 * size);
+
+		m.rcv_adv = shown = start + (most < 60000 * unit ? most : 60000 * unit);
+		if (seq_leq(m.rcv_adv, start + size))
+			continue;
+		while (seq_after(m.rcv_adv, read + size)) {
+			uint32_t old = m.rcv_adv;
+
+			m.rcv_nxt += 2896;
+			if (m.rcv_nxt - read >= size / 2)
+				read = m.rcv_nxt;
+			wire = wnd_select(&m, read, size);
+			assert_true(seq_geq(m.rcv_adv, old));
+			assert_true(m.rcv_adv - old < unit || seq_leq(m.rcv_adv, read + size));
+			assert_false(seq_before(m.rcv_nxt + (wire << m.rcv_wscale), shown));
+			shown = m.rcv_nxt + (wire << m.rcv_wscale);
+			assert_true(m.rcv_nxt - start < 64 * size);
+		}
+	}
+}
+
 /* RFC 9293 3.8.6.2.2: a reader of single bytes opens the window by whole segments (or half of what may be promised). */
 static void silly_receiver(void **state)
 {
@@ -155,7 +186,8 @@ static void rtt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(order), cmocka_unit_test(window), cmocka_unit_test(standing_reader), cmocka_unit_test(silly_receiver),
+		cmocka_unit_test(order), cmocka_unit_test(window), cmocka_unit_test(standing_reader),
+		cmocka_unit_test(promise_beyond_ring), cmocka_unit_test(silly_receiver),
 		cmocka_unit_test(rtt),
 	};
 
