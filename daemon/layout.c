@@ -7,12 +7,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "conf.h"
@@ -24,6 +28,8 @@
 #define TOE_LAYOUT 4
 #endif
 
+#define GIVE_BACK_MS	60000	/* systemd waits 90 s for a start */
+
 static void program_path(char *out, size_t len, unsigned int layout)
 {
 	snprintf(out, len, "%s/toed-layout-%u", conf.rundir, layout);
@@ -33,6 +39,8 @@ static int copy(int from, int to)
 {
 	off_t pos = 0, size = lseek(from, 0, SEEK_END);
 
+	if (size <= 0)
+		return size ? -errno : -ENOEXEC;
 	while (pos < size)
 		if (sendfile(to, from, &pos, (size_t)(size - pos)) <= 0)
 			return -EIO;
@@ -83,6 +91,18 @@ unsigned int layout_other(void)
 	return found;
 }
 
+static bool ends_in_time(pid_t pid)
+{
+	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
+	int n = 1;
+
+	if (end.fd >= 0) {
+		n = poll(&end, 1, GIVE_BACK_MS);
+		close(end.fd);
+	}
+	return n;	/* an error: waited for without limit */
+}
+
 /* Run from memory: RUNDIR may be mounted noexec. It is nobody's main process to systemd. */
 static int run(int program)
 {
@@ -91,15 +111,19 @@ static int run(int program)
 				   "--bpffs", conf.bpffs, NULL };
 	pid_t pid;
 	int err, status;
+	bool late;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
 	err = posix_spawn(&pid, path, NULL, NULL, argv, env);
 	if (err)
 		return -err;
+	late = !ends_in_time(pid);
+	if (late)
+		kill(pid, SIGKILL);	/* what it has not given back stays as it is, for the next try */
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return status ? -EIO : 0;
+	return late ? -ETIMEDOUT : status ? -EIO : 0;
 }
 
 static int in_memory(const char *path)
