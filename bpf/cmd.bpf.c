@@ -260,14 +260,14 @@ static __always_inline int cmd_rings(struct hw_conn *c, const struct toe_cmd *cm
 		return -EPERM;
 	if (!ring_ref_valid(cmd->conn.rx) || !ring_ref_valid(cmd->conn.tx))
 		return -EINVAL;
+	ctl = ring_ctl_of(cmd->conn.rx);
+	if (!clk || !ctl || !slab_chunk(cmd->conn.tx.slab, cmd->conn.tx.unit / TOE_CHUNK_UNITS))
+		return -EINVAL;
 	c->rx = cmd->conn.rx;
 	c->tx = cmd->conn.tx;
 	c->min.wnd_limit = cmd->conn.min.wnd_limit;
 	c->min.copied_seq = cmd->conn.min.copied_seq;
 	c->min.write_seq = cmd->conn.min.write_seq;
-	ctl = ring_ctl(c);
-	if (!clk || !ctl)
-		return -EINVAL;
 	PUT(ctl->ack_due, 0);
 	PUT(ctl->rtx_segs, clk->rtx_segs);
 	publish_first(c, ctl, clk);

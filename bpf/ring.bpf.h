@@ -20,11 +20,16 @@ static __always_inline void *slab_chunk(__u32 slab, __u32 chunk)
 	return bpf_map_lookup_elem(inner, &chunk);
 }
 
-static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)
+static __always_inline struct toe_ring_ctl *ring_ctl_of(struct toe_ring_ref rx)
 {
-	void *p = slab_chunk(c->rx.slab, c->rx.unit / TOE_CHUNK_UNITS);
+	void *p = slab_chunk(rx.slab, rx.unit / TOE_CHUNK_UNITS);
 
 	return p ? p + TOE_CHUNK_DATA : NULL;
+}
+
+static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)
+{
+	return ring_ctl_of(c->rx);
 }
 
 enum ring_way {			/* a constant for each caller: none of it is left in a program */

@@ -183,6 +183,16 @@ static void other_rings(void **state)
 	c.rx.order = TOE_MAX_ORDER + 1;
 	assert_int_equal(op(TOE_CMD_RINGS, &c), -EINVAL);
 	assert_int_equal(c.rx.order, ENV_ORDER);
+	c.rx.slab++;					/* there is none: the rings stay as they are */
+	c.min.copied_seq = RCV0 - 3;
+	assert_int_equal(op(TOE_CMD_RINGS, &c), -EINVAL);
+	assert_int_equal(conn()->rx.slab, test_conn().rx.slab);
+	assert_int_equal(conn()->min.copied_seq, RCV0);
+	c = *conn();
+	c.tx.slab++;
+	assert_int_equal(op(TOE_CMD_RINGS, &c), -EINVAL);
+	assert_int_equal(conn()->tx.slab, test_conn().tx.slab);
+	c = *conn();
 	c.rx.unit = (CHUNK_RX + 2) * TOE_CHUNK_UNITS;
 	c.tx.unit = (CHUNK_TX + 2) * TOE_CHUNK_UNITS;
 	c.min.wnd_limit = 77;
