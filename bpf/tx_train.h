@@ -58,7 +58,8 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 	note->l3_off = note->l4_off - (note->v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	note->proto = eth->h_proto;
 	eth->h_proto = 0;
-	PUT(c->train, train_mark(now_ms));
+	note->mark = train_mark(c->train, now_ms);
+	PUT(c->train, note->mark);
 	*(struct train *)(data + TRAIN_OFF) = *note;
 	return 0;
 }

@@ -276,7 +276,9 @@ static void acks_wait(void **state)
 /* A mark that is left over from a train whose last frame was never made: its bits of the clock come again. */
 static void old_mark(void **state)
 {
-	static const struct { __u32 age_ms; bool waits; } with[] = { { 0, true }, { 10, true }, { 11, false }, { 127, false } };
+	static const struct { __u32 age_ms; bool waits; } with[] = {
+		{ 0, true }, { 10, true }, { 11, false }, { 127, true }, { 120, true }, { 119, false },
+	};
 	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_ACK, .hw_connid = ENV_ID, .gen = ENV_GEN };
 	struct hw_conn c = *conn();
 	struct timespec ts;
@@ -289,6 +291,40 @@ static void old_mark(void **state)
 		TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
 		assert_int_equal(tx(&d, hdr_room(), ENV_QP), with[i].waits ? XDP_DROP : XDP_REDIRECT);
 		assert_int_equal(conn()->train, with[i].waits ? c.train : 0);
+	}
+}
+
+/* The second train is made while the first one's frames wait; the end of the first says nothing of the second. */
+static void two_trains(void **state)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_ACK, .hw_connid = ENV_ID, .gen = ENV_GEN };
+	struct frame first, second;
+
+	(void)state;
+	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
+	first = template;
+	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
+	second = template;
+	for (int i = 0; i < 3; i++)
+		next(&first);
+	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_DROP);
+	assert_int_equal(env_ctl()->ack_due, 2);
+	for (int i = 0; i < 3; i++)
+		next(&second);
+	assert_false(conn()->train);
+	assert_int_equal(tx(&d, hdr_room(), ENV_QP), XDP_REDIRECT);
+}
+
+/* However many are made in a millisecond. */
+static void marks_differ(void **state)
+{
+	__u8 old = 0;
+
+	(void)state;
+	for (__u32 i = 0; i < 5; i++) {
+		assert_int_equal(train(SND0 + 2 * i * MSS, 2, MSS), XDP_REDIRECT);
+		assert_int_not_equal(conn()->train, old);
+		old = conn()->train;
 	}
 }
 
@@ -388,7 +424,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
-		CASE(ring_gone), CASE(acks_wait), CASE(old_mark), CASE(newest_ack), CASE(telling_acks), CASE(other_frames),
+		CASE(ring_gone), CASE(acks_wait), CASE(old_mark), CASE(two_trains), CASE(marks_differ), CASE(newest_ack),
+		CASE(telling_acks), CASE(other_frames),
 	};
 	int failed;
 
