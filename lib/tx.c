@@ -1,22 +1,48 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdatomic.h>
 #include "qp.h"
 #include "tx.h"
 
 static __thread char self;
+/* Whose lock this thread is about to take or to give back: between the mutex and its owner's name there are
+ * instructions at which a signal handler would find a lock of nobody's, and wait for the code that it interrupts. */
+static __thread struct sonode *at;
+
+static struct sonode *at_lock(struct sonode *sn)
+{
+	struct sonode *before = ld(&at);	/* the handler's is within that of what it has interrupted */
+
+	st(&at, sn);
+	atomic_signal_fence(memory_order_seq_cst);
+	return before;
+}
+
+static void at_rest(struct sonode *before)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	st(&at, before);
+}
 
 bool tx_lock(struct sonode *sn)
 {
-	if (ld(&sn->wowner) == &self)
+	struct sonode *before;
+
+	if (ld(&sn->wowner) == &self || ld(&at) == sn)
 		return false;
+	before = at_lock(sn);
 	pthread_mutex_lock(&sn->wlock);
 	st(&sn->wowner, (void *)&self);
+	at_rest(before);
 	return true;
 }
 
 void tx_unlock(struct sonode *sn)
 {
+	struct sonode *before = at_lock(sn);
+
 	st(&sn->wowner, NULL);
 	pthread_mutex_unlock(&sn->wlock);
+	at_rest(before);
 }
 
 /* RFC 9293 3.7.4 with Minshall's change, as Linux: a short segment waits only for a short one. */

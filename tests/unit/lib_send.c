@@ -2,8 +2,11 @@
 /* Which segments leave, and when: Nagle's algorithm, TCP_CORK, MSG_MORE, PSH, silly windows. The queue pair is played. */
 #include "test.h"
 
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "lib/qp.h"
 #include "lib/tx.h"
 
@@ -208,13 +211,77 @@ static void edges(void **state)
 	wrote(70000, false, "");
 }
 
+/* ---- a signal handler that writes to the same socket, at any instruction of the lock's ---- */
+
+static bool interrupting;
+static int nr_held;		/* it found the lock taken by the thread that it has interrupted */
+
+static void on_signal(void)
+{
+	bool got;
+
+	if (!interrupting)
+		return;
+	interrupting = false;		/* the handler's own calls are not interrupted */
+	got = tx_lock(&sn);
+	if (got)
+		tx_unlock(&sn);
+	nr_held += !got;
+	interrupting = true;
+}
+
+static int libc_mutex(const char *name, pthread_mutex_t *m)
+{
+	int (*fn)(pthread_mutex_t *) = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, name);
+
+	return fn(m);
+}
+
+int pthread_mutex_lock(pthread_mutex_t *m)
+{
+	int rc;
+
+	on_signal();
+	rc = libc_mutex("pthread_mutex_lock", m);
+	on_signal();
+	return rc;
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *m)
+{
+	int rc;
+
+	on_signal();
+	rc = libc_mutex("pthread_mutex_unlock", m);
+	on_signal();
+	return rc;
+}
+
+static void handler_between(void **state)
+{
+	(void)state;
+	alarm(10);			/* it would wait for itself */
+	nr_held = 0;
+	interrupting = true;
+	assert_true(tx_lock(&sn));
+	assert_int_equal(nr_held, 2);
+	on_signal();
+	assert_int_equal(nr_held, 3);
+	tx_unlock(&sn);
+	assert_int_equal(nr_held, 5);
+	on_signal();			/* free again */
+	assert_int_equal(nr_held, 5);
+	interrupting = false;
+	alarm(0);
+}
+
 #define CASE(f) cmocka_unit_test_setup(f, start)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(nagle), CASE(nodelay), CASE(nodelay_set), CASE(cork), CASE(msg_more), CASE(push), CASE(silly_window),
-		CASE(edges),
+		CASE(edges), CASE(handler_between),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
