@@ -15,6 +15,7 @@
 #include "raw.h"
 #include "real.h"
 #include "sonode.h"
+#include "user.h"
 #include "wait.h"
 
 static long (*libc_syscall)(long nr, ...);
@@ -179,7 +180,8 @@ static bool wait_call(long nr, const long *a, long *rc)
 		*rc = raw_ppoll(a);
 		return true;
 	case SYS_pselect6:
-		if (!select_ours(a[0], PTR(1), PTR(2), PTR(3)) || (m && !is_sigset(m->mask, m->size)))
+		if (!select_ours(a[0], PTR(1), PTR(2), PTR(3)) ||
+		    (m && (no_memory(m, sizeof(*m)) || !is_sigset(m->mask, m->size))))
 			return false;
 		*rc = raw_pselect(a, m);
 		return true;

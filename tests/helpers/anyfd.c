@@ -319,7 +319,9 @@ static void raw(void)
 	unsigned char buf[3000];
 	struct iovec iov = { buf, sizeof(buf) };
 	struct epoll_event ev = { .events = EPOLLIN };
+	struct timespec none = { 0, 0 };
 	int ep = epoll_create1(0);
+	fd_set r;
 
 	epoll_ctl(ep, EPOLL_CTL_ADD, f->fd, &ev);
 	for (int i = 0; i < 4; i++) {
@@ -336,6 +338,10 @@ static void raw(void)
 			flow_check(f, buf, n);
 		}
 	}
+	FD_ZERO(&r);
+	FD_SET(f->fd, &r);
+	if (syscall(SYS_pselect6, f->fd + 1, &r, NULL, NULL, &none, (void *)8) != -1 || errno != EFAULT)
+		die("raw pselect6 with a bad sixth argument: %s", strerror(errno));
 	want_path(f, P_HW, "raw system calls");
 	if (syscall(SYS_shutdown, f->fd, SHUT_WR) || read(f->fd, buf, 1) != 0 || syscall(SYS_close, f->fd))
 		die("raw shutdown");
