@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include "daemon.h"
 #include "epset.h"
 #include "io.h"
@@ -12,6 +14,8 @@
 #define IN	(POLLIN | POLLRDNORM)
 #define OUT	(POLLOUT | POLLWRNORM)
 #define FEW	32
+#define FEW_FILES 256
+#define BLIND_MS 10	/* nothing of ours wakes it */
 
 /* One call of poll(): the application's array, the kernel's, and the words they rest on. */
 struct job {
@@ -33,11 +37,19 @@ static bool ours(int fd)
 	return set && ld(&set->active);
 }
 
+/* More entries than this the kernel refuses, unseen: it is not asked for the limit where none is that small. */
+static bool too_many(nfds_t n)
+{
+	struct rlimit most;
+
+	return n > FEW_FILES && !getrlimit(RLIMIT_NOFILE, &most) && n > most.rlim_cur;
+}
+
 int poll_ours(struct pollfd *fds, nfds_t n)
 {
 	nfds_t i;
 
-	if (!ld(&toe_proc->live) || n > TOE_SONODES || no_memory(fds, n * sizeof(*fds)))
+	if (!ld(&toe_proc->live) || n > INT_MAX || no_memory(fds, n * sizeof(*fds)) || too_many(n))
 		return 0;
 	for (i = 0; i < n; i++)
 		if (fds[i].fd >= 0 && ours(fds[i].fd))
@@ -146,18 +158,37 @@ static int merge(struct job *j)
 	return ready;
 }
 
+/* Where the waitctx goes: behind the application's, or if those are as many as there may be, in the place of one that
+ * the kernel is not asked about. NULL: it is asked about all (some are there twice, for the waitctx is a file, too). */
+static struct pollfd *own_entry(struct job *j)
+{
+	nfds_t i;
+
+	if (!too_many(j->n + 1))
+		return &j->kern[j->n];
+	for (i = 0; i < j->n; i++)
+		if (j->kern[i].fd < 0)
+			return &j->kern[i];
+	return NULL;
+}
+
 static int ask(struct job *j, int ms, const sigset_t *mask)
 {
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
-	struct pollfd *own = &j->kern[j->n];
+	struct pollfd *own = ms ? own_entry(j) : NULL;
+	bool behind = own == &j->kern[j->n];
+	struct timespec ts;
 	int rc;
 
-	own->fd = ms ? j->ctx->epfd : -1;
-	own->events = POLLIN;
-	own->revents = 0;
-	rc = real.ppoll(j->kern, j->n + 1, ms < 0 ? NULL : &ts, mask);
-	if (rc >= 0 && own->revents)
+	if (own)
+		*own = (struct pollfd){ .fd = j->ctx->epfd, .events = POLLIN };
+	else if (ms < 0 || ms > BLIND_MS)
+		ms = BLIND_MS;
+	ts = (struct timespec){ ms / 1000, ms % 1000 * 1000000L };
+	rc = real.ppoll(j->kern, j->n + behind, ms < 0 ? NULL : &ts, mask);
+	if (rc >= 0 && own && own->revents)
 		wait_drain(j->ctx);
+	if (own)
+		own->fd = -1;
 	if (!rc && daemon_lost())
 		daemon_check();
 	return rc < 0 ? -1 : merge(j);

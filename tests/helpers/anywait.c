@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -417,6 +418,59 @@ static void many_conns(void)
 		flow_end(f[i]);
 }
 
+/* ---- as many entries as the kernel takes, and more than toed has descriptors for ---- */
+
+static void *send_soon(void *arg)
+{
+	usleep(50000);
+	flow_send(flow, (size_t)arg);
+	return NULL;
+}
+
+static void poll_slots(unsigned int n)
+{
+	struct rlimit old, lim;
+	struct pollfd *p = calloc(n + 1, sizeof(*p));
+	pthread_t t;
+	int fds[2];
+
+	getrlimit(RLIMIT_NOFILE, &old);
+	lim = (struct rlimit){ n, old.rlim_max > n ? old.rlim_max : n };
+	if (!p || pipe(fds))
+		die("no memory");
+	if (setrlimit(RLIMIT_NOFILE, &lim)) {
+		printf("(%u entries: not tested (fs.nr_open)\n", n);
+		return;
+	}
+	for (unsigned int i = 0; i <= n; i++)
+		p[i].fd = -1;
+	p[n - 2] = (struct pollfd){ fds[0], POLLIN, 0 };
+	p[n / 2] = (struct pollfd){ flow->fd, POLLIN, 0 };
+	for (int k = 0; k < 4; k++) {
+		flow_move(flow, k / 2);
+		pthread_create(&t, NULL, send_soon, (void *)100L);
+		if (poll(p, n, 5000) != 1)
+			die("%u entries: nothing, %s", n, strerror(errno));
+		want_in("many entries", p[n / 2].revents);
+		pthread_join(t, NULL);
+		drain("many entries");
+	}
+	if (poll(p, n + 1, 0) != -1 || errno != EINVAL)
+		die("%u entries of %u: %s", n + 1, n, strerror(errno));
+	setrlimit(RLIMIT_NOFILE, &old);
+	close(fds[0]);
+	close(fds[1]);
+	free(p);
+}
+
+static void many_slots(void)
+{
+	flow = flow_open();
+	poll_slots(300);
+	poll_slots((1 << 20) + 77);
+	flow_end(flow);
+}
+
 static const struct flow_case cases[] = {
 	{ "read", in_read },
 	{ "peek", in_peek },
@@ -435,6 +489,7 @@ static const struct flow_case cases[] = {
 	{ "edges", edges },
 	{ "many-sets", many_sets },
 	{ "many-conns", many_conns },
+	{ "many-slots", many_slots },
 	{ NULL, NULL },
 };
 
