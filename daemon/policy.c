@@ -17,16 +17,20 @@
 #define MAX_MOVES	50		/* in one scan */
 #define BULK_SCANS	2		/* in a row: a burst is no bulk transfer */
 
+struct amount {				/* counts that wrap */
+	uint32_t bytes, segs;
+};
+
 struct attempt {
 	uint64_t cookie;
 	uint64_t next_us;
 	uint64_t delay_us;
 	uint64_t seen;			/* number of the scan that last saw it */
-	/* what it had sent when it was last looked at, on the path that it was on */
+	/* what it had sent and received when it was last looked at, on the path that it was on */
 	uint64_t at_us;
-	uint32_t sent, segs;
+	struct amount sent, got;
 	uint8_t state;			/* enum toe_state */
-	uint8_t bulk;			/* scans in a row that found it sending in bulk */
+	uint8_t bulk;			/* scans in a row that found it in bulk, one way or both */
 	UT_hash_handle hh;
 };
 
@@ -34,7 +38,7 @@ struct scan {
 	struct {
 		struct toe_flow flow;
 		uint64_t cookie;
-		bool up;		/* upload: it sends in bulk */
+		bool up;		/* upload: it is in bulk */
 	} due[MAX_MOVES];
 	unsigned int nr;
 	uint64_t now;
@@ -61,26 +65,46 @@ static struct attempt *attempt_get(uint64_t cookie)
 }
 
 /*
- * On the kernel path the peer's acknowledgements tell, which all pass the RX engine. Small messages in great number
- * are no bulk. (Megabytes a second are bytes a microsecond.)
+ * On the kernel path frames tell, which all pass the RX engine: what they reach to was received, what they acknowledge sent. Of
+ * segments there is no count there.
  */
-static void observe(struct attempt *a, const struct hw_conn *conn, uint64_t now)
+static void amounts(const struct hw_conn *conn, struct amount *sent, struct amount *got)
 {
 	const struct hw_clock *k = &engine.clock[conn->hw_connid];
-	bool hw = conn->state == TOE_HW, bulk = false;
-	uint32_t sent = hw ? (uint32_t)k->tx_bytes : conn->seen_ack, segs = hw ? k->tx_segs : 0;
-	uint64_t bytes = sent - a->sent;
 
+	if (conn->state == TOE_HW) {
+		*sent = (struct amount){ (uint32_t)k->tx_bytes, k->tx_segs };
+		*got = (struct amount){ (uint32_t)k->rx_bytes, k->rx_segs };
+	} else {
+		*sent = (struct amount){ conn->seen_ack, 0 };
+		*got = (struct amount){ conn->seen_end, 0 };
+	}
+}
+
+/* Small messages in great number are no bulk. (Megabytes a second are bytes a microsecond.) */
+static bool in_bulk(struct amount now, struct amount before, uint32_t mss, uint64_t us)
+{
+	uint32_t bytes = now.bytes - before.bytes, segs = now.segs - before.segs;
+
+	return bytes >= conf.bulk_limit * us && bytes >= (uint64_t)segs * mss / 2;
+}
+
+static void observe(struct attempt *a, const struct hw_conn *conn, uint64_t now)
+{
+	struct amount sent, got;
+	bool bulk = false;
+
+	amounts(conn, &sent, &got);
 	if (a->at_us && a->state == conn->state && conf.bulk_limit)
-		bulk = bytes >= conf.bulk_limit * (now - a->at_us) &&
-		       bytes >= (uint64_t)(segs - a->segs) * conn->min.snd_mss / 2;
+		bulk = in_bulk(sent, a->sent, conn->min.snd_mss, now - a->at_us) ||
+		       in_bulk(got, a->got, conn->min.rcv_mss, now - a->at_us);
 	if (!bulk)
 		a->bulk = 0;
 	else if (a->bulk < BULK_SCANS)
 		a->bulk++;
 	a->at_us = now;
 	a->sent = sent;
-	a->segs = segs;
+	a->got = got;
 	a->state = conn->state;
 }
 

@@ -156,7 +156,7 @@ enum toe_stat {
 	X(NO_ROUTE,	"no route to the peer: cannot upload now") \
 	X(PMTU,		"path MTU changed") \
 	X(NO_FILES,	"toed has no free descriptor") \
-	X(BULK,		"sends in bulk")
+	X(BULK,		"sends or receives in bulk")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

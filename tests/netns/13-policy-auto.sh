@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # policy = auto: connections of programs under toectl run move to the engines by themselves, also after an
-# upload; those of other ports are not seen, those of other programs stay. One that sends in bulk goes back to the
-# kernel path and stays there.
+# upload; those of other ports are not seen, those of other programs stay. One that sends or
+# receives in bulk goes back to the kernel path and stays there.
 #
 #   cli echo clients, bulk -- eth0 -- veth -- eth0 [toed] -- srv echo servers: 7100, 7200 (libtoe), 7101 (without)
 #                                                                bulk server: 7102 (libtoe)
@@ -48,18 +48,25 @@ no_retransmissions
 # --- bulk ---
 offloadable bulk srv "$B/tests/helpers/bulk" server 7102
 eventually 10 listening srv 7102 || fail "bulk server did not start"
-spawn bulkclient cli "$B/tests/helpers/bulk" client "$SRV4" 7102 down 5
-eventually 10 logged bulkclient connected || fail "bulk client did not connect"
-eventually 5 all_on hardware 2 || fail "the bulk connection did not move: $(ctl list)"
-before=$(counter TX_SEGS)
-kill -USR1 "${PID[bulkclient]}"
-eventually 4 eval 'ctl list --port 7102 | grep -q " kernel .*sends in bulk"' || fail "a bulk sender is not moved back: $(ctl list)"
-[ "$(counter TX_SEGS)" -gt "$before" ] || fail "TX engine sent nothing"
-finish bulkclient 20 || fail "bulk: $(tail -3 "$LOGS/bulkclient")"
-logged bulkclient 'bits/s [1-9]' || fail "bulk: $(tail -3 "$LOGS/bulkclient")"
-# attempts 1 and 3 s after the upload found it busy
-[ "$(counter offloads)" = 3 ] || fail "$(counter offloads) offloads: a bulk sender was moved again"
-[ "$(ctl list --port 7100 | grep -c ' hardware ')" = 1 ] || fail "another connection was taken for a bulk sender: $(ctl list)"
+# in_bulk WAY COUNTER OFFLOADS: it is moved, found to be in bulk, moved back, and not moved again
+in_bulk() {
+	local way=$1 counter=$2 offloads=$3 before
+	spawn "$way" cli "$B/tests/helpers/bulk" client "$SRV4" 7102 "$way" 5
+	eventually 10 logged "$way" connected || fail "bulk client did not connect, $way"
+	eventually 5 eval '[ "$(counter offloads)" = "$offloads" ]' || fail "the bulk connection did not move, $way: $(ctl list)"
+	before=$(counter "$counter")
+	kill -USR1 "${PID[$way]}"
+	eventually 4 eval 'ctl list --port 7102 | grep -q " kernel .*sends or receives in bulk"' ||
+		fail "bulk is not moved back, $way: $(ctl list)"
+	[ "$(counter "$counter")" -gt "$before" ] || fail "no bytes went through the engine, $way"
+	finish "$way" 20 || fail "bulk, $way: $(tail -3 "$LOGS/$way")"
+	logged "$way" 'bits/s [1-9]' || fail "bulk, $way: $(tail -3 "$LOGS/$way")"
+	# attempts 1 and 3 s after the upload found it busy
+	[ "$(counter offloads)" = "$offloads" ] || fail "$(counter offloads) offloads: bulk was moved again, $way"
+}
+in_bulk down TX_BYTES 3
+in_bulk up RX_BYTES 4
+[ "$(ctl list --port 7100 | grep -c ' hardware ')" = 1 ] || fail "another connection was taken for bulk: $(ctl list)"
 echo quit >&$fd
 eventually 10 logged client7100 closed || fail "client did not close"
 eventually 5 eval '[ "$(on_path hardware)" = 0 ]' || fail "closed connection is still listed: $(ctl list)"
