@@ -58,11 +58,11 @@ __noinline int text_take(struct hw_conn *c, __u32 nxt)
 	return 0;
 }
 
-/* 0, or -1: no interval is free. */
+/* 0: the most recent interval grew. 1: another one is that now. -1: no interval is free. */
 __noinline int text_keep(struct hw_conn *c, __u32 seq, __u32 end)
 {
 	struct hw_rec *r;
-	int err;
+	int err, turn;
 
 	if (!c)
 		return -1;
@@ -71,9 +71,10 @@ __noinline int text_keep(struct hw_conn *c, __u32 seq, __u32 end)
 		return -1;
 	if ((c->min.opts & TOE_OPT_SACK) && ival_common(r->ooo, seq, end, &r->dsack))
 		c->rec |= TOE_REC_DSACK;
+	turn = !ival_meets(&r->ooo[0], seq, end);
 	err = ival_add(r->ooo, seq, end);
 	c->nr_ooo = ival_count(r->ooo);
-	return err;
+	return err ? err : turn;
 }
 
 static __always_inline void text_in_order(struct hw_conn *c, const struct text *t, struct rx *r)
@@ -121,9 +122,10 @@ static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, con
 #define SACK_MAX_US	1000U	/* tcp_comp_sack_delay_ns; and not more than 5 % of a round trip */
 #define SACK_MIN_US	200U
 #define SACK_DENSE	8U	/* so many in that time */
+#define SACK_TURNS	2U	/* what has grown since the last acknowledgement fits its three blocks */
 
-/* May this one's wait? since_us: how long the oldest has waited. Global: rare. */
-__noinline int text_waits(struct hw_conn *c, __u32 now_us, __u32 since_us)
+/* May this one's wait? turn: as text_keep() says. since_us: how long the oldest has waited. Global: rare. */
+__noinline int text_waits(struct hw_conn *c, __u32 turn, __u32 now_us, __u32 since_us)
 {
 	__u32 delay, apart;
 	struct hw_rec *r;
@@ -138,31 +140,36 @@ __noinline int text_waits(struct hw_conn *c, __u32 now_us, __u32 since_us)
 	if (r->ooo_nxt != c->min.rcv_nxt)
 		r->ooo_nr = 0;
 	r->ooo_nxt = c->min.rcv_nxt;
+	if (!c->unacked_segs)
+		r->ooo_turns = 0;
+	r->ooo_turns += turn;
 	delay = c->min.srtt_us / 20;
 	if (delay > SACK_MAX_US)
 		delay = SACK_MAX_US;
+	if (c->unacked_segs < 255)
+		c->unacked_segs++;
 	if (r->ooo_nr < SACK_AT_ONCE) {
 		r->ooo_nr++;
 		return 0;
 	}
-	if (c->unacked_segs < 255)
-		c->unacked_segs++;
-	return delay >= SACK_MIN_US && apart < delay / SACK_DENSE && since_us < delay && c->unacked_segs < SACK_SEGS;
+	return delay >= SACK_MIN_US && apart < delay / SACK_DENSE && since_us < delay &&
+	       c->unacked_segs < SACK_SEGS && r->ooo_turns < SACK_TURNS;
 }
 
 static __always_inline void text_out_of_order(struct hw_conn *c, const struct text *t, struct rx *r)
 {
+	int turn = text_keep(c, t->seq, t->end);
 	__u32 now;
 
 	r->ev |= RX_EV_ACK_DUE;
-	if (text_keep(c, t->seq, t->end)) {
+	if (turn < 0) {
 		count(RX_OOO_FULL);
 		r->ev |= RX_EV_ACK_NOW;
 		return;
 	}
 	count(RX_OOO);
 	now = now_us(&r->now);
-	if (text_waits(c, now, r->clk->ack_since ? (r->now.ns - r->clk->ack_since) / NS_PER_US : 0))
+	if (text_waits(c, turn, now, r->clk->ack_since ? (r->now.ns - r->clk->ack_since) / NS_PER_US : 0))
 		r->ev |= RX_EV_SACK;
 	else
 		r->ev |= RX_EV_ACK_NOW;

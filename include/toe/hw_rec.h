@@ -56,7 +56,8 @@ struct hw_rec {
 	/* receiver: acknowledgements of out-of-order segments, bpf/rx_data.h */
 	__u32 ooo_us;		/* when the last one came */
 	__u32 ooo_nxt;		/* rcv_nxt of those that were acknowledged at once, */
-	__u32 ooo_nr;		/*   and how many */
+	__u16 ooo_nr;		/*   and how many */
+	__u16 ooo_turns;	/* since the last acknowledgement: another interval became the most recent */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct hw_rec) == 912, "hw_rec");
