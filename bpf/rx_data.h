@@ -115,14 +115,24 @@ static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, con
  * Acknowledgements of out-of-order segments: each at once (RFC 5681 4.2), but where many come one upon the other behind a hole,
  * one stands for several, as in Linux (tcp_comp_sack_*). Else a path that reorders gets an acknowledgement for each segment, and the
  * sender's HyStart takes their unbroken train for the end of slow start. There is no timer: what comes next looks at the time, and the
- * daemon's tick takes the last ones. So only where they are dense, and where a round trip is much longer than that.
+ * daemon's tick takes the last ones. So only in a rush that has lasted, which a small window's few segments never do (a sender of few
+ * needs each acknowledgement, now), and where a round trip is much longer than that.
  */
 #define SACK_AT_ONCE	3U	/* behind the same hole: the duplicates that a sender counts */
 #define SACK_SEGS	44U	/* tcp_comp_sack_nr */
 #define SACK_MAX_US	1000U	/* tcp_comp_sack_delay_ns; and not more than 5 % of a round trip */
 #define SACK_MIN_US	200U
-#define SACK_DENSE	8U	/* so many in that time */
+#define SACK_DENSE	8U	/* so many in that time: a rush, */
+#define SACK_RUSH	32U	/*   once there were so many */
 #define SACK_TURNS	2U	/* what has grown since the last acknowledgement fits its three blocks */
+
+/* How many came one upon the other: a short gap, as between the batches that a NIC hands over, halves it. */
+static __always_inline __u32 sack_rush(__u32 run, __u32 apart_us, __u32 delay_us)
+{
+	if (apart_us < delay_us / SACK_DENSE)
+		return run < 4 * SACK_RUSH ? run + 1 : run;
+	return apart_us < delay_us ? run / 2 : 0;
+}
 
 /* May this one's wait? turn: as text_keep() says. since_us: how long the oldest has waited. Global: rare. */
 __noinline int text_waits(struct hw_conn *c, __u32 turn, __u32 now_us, __u32 since_us)
@@ -148,11 +158,12 @@ __noinline int text_waits(struct hw_conn *c, __u32 turn, __u32 now_us, __u32 sin
 		delay = SACK_MAX_US;
 	if (c->unacked_segs < 255)
 		c->unacked_segs++;
+	r->ooo_run = sack_rush(r->ooo_run, apart, delay);
 	if (r->ooo_nr < SACK_AT_ONCE) {
 		r->ooo_nr++;
 		return 0;
 	}
-	return delay >= SACK_MIN_US && apart < delay / SACK_DENSE && since_us < delay &&
+	return delay >= SACK_MIN_US && r->ooo_run >= SACK_RUSH && apart < delay / SACK_DENSE && since_us < delay &&
 	       c->unacked_segs < SACK_SEGS && r->ooo_turns < SACK_TURNS;
 }
 

@@ -58,7 +58,7 @@ struct hw_rec {
 	__u32 ooo_nxt;		/* rcv_nxt of those that were acknowledged at once, */
 	__u16 ooo_nr;		/*   and how many */
 	__u16 ooo_turns;	/* since the last acknowledgement: another interval became the most recent */
-	__u32 pad;
+	__u32 ooo_run;		/* how many came one upon the other */
 };
 _Static_assert(sizeof(struct hw_rec) == 912, "hw_rec");
 
