@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include "fault.h"
 #include "log.h"
@@ -201,21 +200,19 @@ static int copy_rcv(struct move *m)
 	return n < 0 ? (int)n : n == (ssize_t)len ? 0 : -EIO;
 }
 
-/* The first buffer of the send queue may begin before snd_una: the last bytes count. */
+/* The first buffer of the send queue may begin before snd_una: the last bytes count. (No allocation: frames wait.) */
 static int copy_snd(struct move *m)
 {
+	static char buf[SND_PEEK_MAX];
 	struct iovec iov[RINGS_IOV];
 	uint32_t len = m->seqs.write_seq - m->seqs.snd_una, write_seq = m->seqs.write_seq;
 	int nr = rings_iov(m->c->app, rings_tx(m->c), m->seqs.snd_una, len, iov);
-	char *buf, *p;
+	char *p;
 	ssize_t n;
 
 	if (!len)
 		return 0;
-	buf = malloc(SND_PEEK_MAX);
-	if (!buf)
-		return -ENOMEM;
-	n = ksock_peek_snd(m->c->sock, buf, SND_PEEK_MAX, &write_seq);
+	n = ksock_peek_snd(m->c->sock, buf, sizeof(buf), &write_seq);
 	if (n >= 0 && write_seq != m->seqs.write_seq)
 		n = -EIO;
 	if (n >= (ssize_t)len) {
@@ -225,7 +222,6 @@ static int copy_snd(struct move *m)
 			p += iov[i].iov_len;
 		}
 	}
-	free(buf);
 	return n < 0 ? (int)n : n >= (ssize_t)len ? 0 : -EIO;
 }
 
