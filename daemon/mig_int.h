@@ -52,6 +52,9 @@ void mig_enter_hw(struct move *m);
 void mig_stuck_save(struct conn *c, struct hw_conn *e);
 void mig_stuck_restore(struct conn *c, const struct hw_conn *e);
 
+/* There is nothing to go on from, not even an entry: both ends are told, nobody waits. Returns what the move is to. */
+int mig_lost(struct move *m, int err);
+
 /* In HOLD with next = KERNEL and the entry in m->cmd: a socket that goes on from the entry and the rings, held frames,
  * SONODE. May be begun again from the start as long as FINISH was not reached. */
 int mig_rebuild(struct move *m);

@@ -377,7 +377,7 @@ static int salvage(struct move *m)
 	int err = mig_hold(m, TOE_KERNEL);
 
 	if (err)
-		return err;
+		return mig_lost(m, err);
 	e->sk_flags = m->sk_flags;
 	if (!m->parked) {
 		e->min.snd_una = m->seqs.snd_una;

@@ -109,10 +109,30 @@ static int replace_sock(struct move *m)
 
 	if (err)
 		return err;
-	m->c->sock = ksock_open(&m->c->flow);
+	m->c->sock = fault_error(3) ? -EMFILE : ksock_open(&m->c->flow);
 	nic_leave();
 	m->own_sock = m->c->sock >= 0;
 	return m->own_sock ? 0 : m->c->sock;
+}
+
+/* There is nothing to go on from: the application and, if the socket can still speak, the peer are told. */
+static int lose(struct move *m, int err)
+{
+	if (m->c->sock >= 0)
+		ksock_abort(m->c->sock);
+	log_err("connection %u (cookie %llu) is lost", m->c->hw_connid, (unsigned long long)m->c->cookie);
+	return mig_stays(err) ? -ECONNABORTED : err;
+}
+
+int mig_lost(struct move *m, int err)
+{
+	if (m->c->has_rings)
+		rings_freeze(m->c);
+	if (err != -ESTALE)	/* else it is another one's */
+		bpf_map_delete_elem(engine.hw_conn_t, &m->c->flow);
+	err = lose(m, err);
+	mig_publish(m, TOE_PATH_KERNEL);
+	return err;
 }
 
 /* The kernel does not take the connection at the moment, as there is no way to the peer or no memory: the engines keep
@@ -136,8 +156,13 @@ static int stay(struct move *m, const struct ksock_image *im, enum toe_why why)
 		err = 0;
 	}
 	mig_count_hold(m);
-	mig_enter_hw(m);
-	return err;
+	if (err == -EBUSY)	/* its word says MOVING until the next try */
+		conn_ask_upload(m->c);
+	else if (err)
+		return mig_lost(m, err);
+	else
+		mig_enter_hw(m);
+	return 0;
 }
 
 bool mig_stays(int err)
@@ -157,15 +182,6 @@ static void bytes_to_kernel(const struct move *m, struct hw_conn *e, uint32_t rx
 		rx -= ooo[i].end - ooo[i].start;
 	e->rx_base = rx;
 	e->tx_base = tx;
-}
-
-/* There is nothing to go on from: the application and, if the socket can still speak, the peer are told. */
-static int lose(struct move *m, int err)
-{
-	if (m->c->sock >= 0)
-		ksock_abort(m->c->sock);
-	log_err("connection %u (cookie %llu) is lost", m->c->hw_connid, (unsigned long long)m->c->cookie);
-	return mig_stays(err) ? -ECONNABORTED : err;
 }
 
 /* The socket lives; the entry becomes its shadow, and what waited gets to it. */
@@ -203,8 +219,8 @@ static int unpark(struct move *m, const struct ksock_image *im)
 	struct conn *c = m->c;
 	int err = c->sock < 0 ? replace_sock(m) : 0;
 
-	if (err)
-		return err;
+	if (err)	/* no descriptor, no memory, no interface: the next try may find them */
+		return -EAGAIN;
 	for (int tries = 0; tries < REBUILD_TRIES; tries++) {
 		err = ksock_unpark(c->sock, im);
 		if (!err || err == -EHOSTUNREACH)
@@ -243,21 +259,37 @@ int mig_rebuild(struct move *m)
 	return err ? err : err2;
 }
 
+/* Locked for too long: all is as it was, until the next try. Else the entry is gone, and the connection with it. */
+static int no_entry(struct move *m, int err, bool claimed)
+{
+	log_err("connection %u: no entry to upload from: %s", m->c->hw_connid, strerror(-err));
+	conn_moves.failed++;
+	if (err != -EBUSY) {
+		mig_lost(m, err);
+		return -ECONNABORTED;
+	}
+	if (claimed)
+		mig_publish(m, TOE_PATH_HW);
+	conn_ask_upload(m->c);
+	return -EAGAIN;
+}
+
 int mig_upload(struct conn *c, enum toe_why why)
 {
 	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd], .why = why, .loaded = true };
+	bool claimed = !mig_claim(m.sonode, TOE_PATH_HW);
 	int err;
 
-	if (mig_claim(m.sonode, TOE_PATH_HW))
+	if (!claimed)
 		log_debug("connection %u: SONODE was not on the hardware path", c->hw_connid);
 	fault_point(FAULT_UPLOAD, 1);
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, c->sock < 0 ? TOE_KERNEL | TOE_NEXT_CLOSED : TOE_KERNEL);
 	fault_point(FAULT_UPLOAD, 2);
-	if (err) {
-		log_err("connection %u: no entry to upload from: %s", c->hw_connid, strerror(-err));
-		return err;
-	}
+	if (!err)
+		err = fault_error(1) ? -EBUSY : fault_error(2) ? -ENOENT : 0;
+	if (err)
+		return no_entry(&m, err, claimed);
 	err = mig_rebuild(&m);
 	if (err)
 		conn_moves.failed++;
@@ -272,8 +304,5 @@ void mig_abort(struct conn *c)
 
 	mig_claim(m.sonode, TOE_PATH_HW);
 	mig_hold(&m, TOE_KERNEL | TOE_NEXT_CLOSED);
-	rings_freeze(c);
-	lose(&m, 0);
-	bpf_map_delete_elem(engine.hw_conn_t, &c->flow);
-	mig_publish(&m, TOE_PATH_KERNEL);
+	mig_lost(&m, 0);
 }

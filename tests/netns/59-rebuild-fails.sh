@@ -11,7 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 
 cat >"$LOGS/ends.py" <<'PY'
-import socket, sys
+import signal, socket, sys, time
 
 # One connection; every line of standard input is a number of bytes to send and to get back.
 role, addr, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -19,6 +19,13 @@ if role == "server":
     ls = socket.create_server((addr, port), family=socket.AF_INET6 if ":" in addr else socket.AF_INET)
     print("listening", flush=True)
     s = ls.accept()[0]
+
+    def close(*_):
+        s.close()
+        print("closed", flush=True)
+        time.sleep(60)
+
+    signal.signal(signal.SIGUSR1, close)
 else:
     s = socket.create_connection((addr, port))
     print("connected", flush=True)
@@ -63,6 +70,15 @@ begin() {	# STEP:TIMES ADDRESS PORT
 	bytes 70000 "in hardware"
 }
 
+told() {	# both ends
+	eventually 10 logged server "^error 10[34]" || fail "the application was not told: $(tail -1 "$LOGS/server")"
+	finish server 10
+	echo 10 >&3			# the peer learns of it with its next segment at the latest
+	exec 3>&-
+	eventually 10 logged client "^error 104\|^error 32" || fail "the peer was not told: $(tail -1 "$LOGS/client")"
+	finish client 10
+}
+
 failing() {	# STEP ADDRESS PORT
 	begin "$1:2" "$2" "$3"
 	ctl upload --all >/dev/null || fail "upload, third try: $(ctl list)"
@@ -81,12 +97,7 @@ failing() {	# STEP ADDRESS PORT
 
 	begin "$1:99" "$2" $(($3 + 2))
 	toed_stop || fail "toed does not stop"
-	eventually 10 logged server "^error 10[34]" || fail "the application was not told: $(tail -1 "$LOGS/server")"
-	finish server 10
-	echo 10 >&3			# the peer learns of it with its next segment at the latest
-	exec 3>&-
-	eventually 10 logged client "^error 104\|^error 32" || fail "the peer was not told: $(tail -1 "$LOGS/client")"
-	finish client 10
+	told
 	say "step $1, $2: right"
 }
 
@@ -97,18 +108,54 @@ unsent() {	# ADDRESS PORT
 	offloaded
 	bytes 70006 "in hardware"
 	ctl upload --all >/dev/null
-	eventually 10 logged server "^error 10[34]" || fail "the application was not told: $(tail -1 "$LOGS/server")"
-	finish server 10
-	echo 10 >&3
-	exec 3>&-
-	eventually 10 logged client "^error 104\|^error 32" || fail "the peer was not told: $(tail -1 "$LOGS/client")"
-	finish client 10
+	told
 	[ "$(on_path hardware)" = 0 ] || fail "still in hardware: $(ctl list)"
 	toed_stop || fail "toed does not stop"
 	say "step 8, $1: right"
 }
 
+# The entry: locked at one moment, and the upload comes by itself; gone, and both ends are told.
+no_entry() {	# ADDRESS PORT
+	begin 1:1 "$1" "$2"
+	uploads=$(counter uploads)
+	ctl upload --all >/dev/null && fail "no upload failed"
+	eventually 5 eval '[ "$(counter uploads)" -gt "$uploads" ]' || fail "no other try: $(ctl list)"
+	bytes 70007 "after an upload that came by itself"
+	over
+
+	begin 2:1 "$1" $(($2 + 1))
+	ctl upload --all >/dev/null
+	[ "$(counter failed)" = 1 ] || fail "no upload failed"
+	told
+	[ "$(on_path hardware)" = 0 ] || fail "still in hardware: $(ctl list)"
+	toed_stop || fail "toed does not stop"
+	say "no entry, $1: right"
+}
+
+# The application has closed it while toed was away, and there is no descriptor at first for a socket in its place.
+no_socket() {	# ADDRESS PORT
+	TOED_FAULT= toed_start srv
+	ends "$1" "$2"
+	offloaded
+	bytes 70008 "in hardware"
+	kill -KILL "$TOED_PID"
+	wait "$TOED_PID" 2>/dev/null
+	signal USR1 server	# which waits for a toed for 30 s
+	eventually 45 logged server closed || fail "the application does not close: $(tail -1 "$LOGS/server")"
+	TOED_FAULT=rebuild:3:2 toed_start srv 3>&-	# the client is to see the end of its orders
+	eventually 10 eval '[ "$(counter uploads)" -ge 1 ]' || fail "not given back: $(ctl list)"
+	[ "$(counter failed)" -ge 2 ] || fail "no upload failed"
+	exec 3>&-
+	eventually 10 logged client "^error 104\|^end of file" || fail "the peer was not told: $(tail -1 "$LOGS/client")"
+	finish client 10
+	stop server
+	toed_stop || fail "toed does not stop"
+	say "no socket, $1: right"
+}
+
 topo_veth
+no_entry "$SRV4" 7008
+no_socket "$SRV6" 7010
 failing 4 "$SRV4" 7001
 failing 5 "$SRV6" 7004
 unsent "$SRV4" 7007
