@@ -222,6 +222,16 @@ static int find_owner(struct conn *c, enum toe_why *why)
 	return err;
 }
 
+int conn_fetch(uint64_t cookie)
+{
+	struct app *app;
+	int fd, err = -ENOENT;
+
+	for (unsigned int nth = 0; err < 0 && !app_find(cookie, nth, &app, &fd); nth++)
+		err = fetch(app, fd, cookie);
+	return err;
+}
+
 /* ---- start ---- */
 
 static int take_fd(struct conn *c)

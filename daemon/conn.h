@@ -69,6 +69,9 @@ int conn_upload_all(unsigned int nic, enum toe_why why);
 /* What is left after that, when the engines go: reset. */
 void conn_abort_all(void);
 
+/* A duplicate of the application's socket, or -errno. */
+int conn_fetch(uint64_t cookie);
+
 /* conn_service() is to upload it soon, as if an engine had asked. */
 void conn_ask_upload(struct conn *c);
 

@@ -2,17 +2,23 @@
 /*
  * The kernel ends a connection whose peer is silent, but its timers begin anew with a rebuilt socket. What the
  * application set was waited for by toed already, so the socket gets short times: the first timeout or probe
- * without an answer ends it. A peer that answers in that last moment gets the application's times back.
+ * without an answer ends it. A peer that answers in that last moment gets the application's times back, from the next
+ * toed if this one is killed before: a record in RUNDIR names the socket by its cookie, and holds them.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "conf.h"
 #include "expire.h"
+#include "fault.h"
 #include "ksock.h"
+#include "log.h"
 #include "loop.h"
 #include "mig.h"
 
@@ -31,12 +37,42 @@ static const struct {
 struct expiring {
 	struct expiring *next;
 	int sock;			/* a duplicate */
+	uint64_t cookie;
 	bool idle;			/* nothing was on its way: any answer counts */
 	int old[NR_OPTS];
 	uint64_t since_ns, acked;
 };
 
 static struct expiring *expiring;
+
+static void record_path(uint64_t cookie, char *out, size_t len)
+{
+	snprintf(out, len, "%s/expire-%llu", conf.rundir, (unsigned long long)cookie);
+}
+
+static void record(const struct expiring *e)
+{
+	char path[128];
+	FILE *file;
+	int n = -1;
+
+	record_path(e->cookie, path, sizeof(path));
+	file = fopen(path, "we");
+	if (file)
+		n = fprintf(file, "%d %d %d\n", e->old[USER_TIMEOUT], e->old[KEEPIDLE], e->old[KEEPINTVL]);
+	if (!file || fclose(file) || n < 0)
+		log_warn("%s: %m: the toed after this one will not know the socket's times", path);
+}
+
+static void put_back(int sock, const int old[NR_OPTS], uint64_t cookie)
+{
+	char path[128];
+
+	for (int i = 0; i < NR_OPTS; i++)
+		setsockopt(sock, IPPROTO_TCP, opts[i].opt, &old[i], sizeof(old[i]));
+	record_path(cookie, path, sizeof(path));
+	unlink(path);
+}
 
 static void hasten(struct expiring *e)
 {
@@ -51,8 +87,11 @@ static void hasten(struct expiring *e)
 	for (int i = 0; i < NR_OPTS; i++) {
 		len = sizeof(e->old[i]);
 		getsockopt(e->sock, IPPROTO_TCP, opts[i].opt, &e->old[i], &len);
-		setsockopt(e->sock, IPPROTO_TCP, opts[i].opt, &opts[i].hasty, sizeof(opts[i].hasty));
 	}
+	record(e);
+	for (int i = 0; i < NR_OPTS; i++)
+		setsockopt(e->sock, IPPROTO_TCP, opts[i].opt, &opts[i].hasty, sizeof(opts[i].hasty));
+	fault_point(FAULT_UPLOAD, 11);
 	e->next = expiring;
 	expiring = e;
 }
@@ -62,6 +101,8 @@ void expire_conn(struct conn *c)
 	struct expiring *e = calloc(1, sizeof(*e));
 	int err;
 
+	if (e)
+		e->cookie = c->cookie;
 	if (e)
 		e->sock = c->sock < 0 ? -1 : fcntl(c->sock, F_DUPFD_CLOEXEC, 0);
 	err = conn_upload(c->cookie, TOE_WHY_TIMEOUT);
@@ -91,6 +132,13 @@ static bool decided(const struct expiring *e, uint64_t now)
 	return ti.tcpi_bytes_acked != e->acked || (e->idle && ti.tcpi_last_ack_recv * 1000000ULL + 100000000 < age);
 }
 
+static void over(struct expiring *e)
+{
+	put_back(e->sock, e->old, e->cookie);
+	close(e->sock);
+	free(e);
+}
+
 bool expire_pending(void)
 {
 	return expiring;
@@ -105,10 +153,39 @@ void expire_scan(uint64_t now)
 			p = &e->next;
 			continue;
 		}
-		for (int i = 0; i < NR_OPTS; i++)
-			setsockopt(e->sock, IPPROTO_TCP, opts[i].opt, &e->old[i], sizeof(e->old[i]));
-		close(e->sock);
 		*p = e->next;
-		free(e);
+		over(e);
 	}
+}
+
+/* What a toed that was killed left. The application may have ended, or closed the socket. */
+static void adopt(uint64_t cookie)
+{
+	int old[NR_OPTS], sock = conn_fetch(cookie);
+	char path[128];
+	FILE *file;
+
+	record_path(cookie, path, sizeof(path));
+	file = fopen(path, "re");
+	if (file && sock >= 0 && fscanf(file, "%d %d %d", &old[0], &old[1], &old[2]) == NR_OPTS)
+		put_back(sock, old, cookie);
+	if (file)
+		fclose(file);
+	if (sock >= 0)
+		close(sock);
+	unlink(path);
+}
+
+void expire_init(void)
+{
+	unsigned long long cookie;
+	struct dirent *d;
+	DIR *dir = opendir(conf.rundir);
+	int end;
+
+	while (dir && (d = readdir(dir)))
+		if (sscanf(d->d_name, "expire-%llu%n", &cookie, &end) == 1 && !d->d_name[end])
+			adopt(cookie);
+	if (dir)
+		closedir(dir);
 }

@@ -10,6 +10,8 @@
 
 /* Upload it; the kernel is to end it, with the error that it has for that. */
 void expire_conn(struct conn *c);
+/* What a toed that was killed had under way. After conn_init(). */
+void expire_init(void);
 /* Now and then: did a peer answer after all? At the end of time (UINT64_MAX) nothing is pending any more. */
 void expire_scan(uint64_t now_ns);
 bool expire_pending(void);

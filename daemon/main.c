@@ -18,6 +18,7 @@
 #include "conn.h"
 #include "ctl.h"
 #include "engine.h"
+#include "expire.h"
 #include "fault.h"
 #include "feature.h"
 #include "layout.h"
@@ -199,6 +200,15 @@ static int start_nics(void)
 	return 0;
 }
 
+static int start_conns(void)
+{
+	int err = conn_init();
+
+	if (!err)
+		expire_init();
+	return err;
+}
+
 static void stop_conns(void)
 {
 	int failed = conn_upload_all(0, TOE_WHY_STOP);
@@ -223,7 +233,7 @@ static const struct part {
 	{ "queue pair of the daemon", qp_daemon_open, qp_daemon_close },
 	{ "applications", app_init,	app_exit },
 	{ "interfaces",	start_nics,	nic_exit },
-	{ "connections", conn_init,	stop_conns },
+	{ "connections",	start_conns,	stop_conns },
 	{ "work",	work_init,	work_exit },
 	{ "policy",	policy_init,	policy_exit },
 	{ "control socket", ctl_init,	ctl_exit },

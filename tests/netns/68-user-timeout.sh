@@ -3,7 +3,7 @@
 # beside
 # TCP_USER_TIMEOUT, in the kernel and in hardware: a peer that is gone, one that answers window probes but never opens
 # its window, and one that answers no keepalive end with ETIMEDOUT, not before the time that the application set. A
-# peer that is back in time is served, and the option says what it said.
+# peer that is back in time is served, and the option says what it said, also if toed was killed meanwhile.
 #
 #   cli python client (kernel TCP) -- eth0 ---- link, which is stopped ---- eth0 [nothing, then toed] -- srv server
 # shellcheck source=tests/netns/lib.sh
@@ -19,9 +19,11 @@ s.bind(("", port))
 s.listen()
 c = s.accept()[0]
 c.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, ms)
-if what == "keepalive":
+times = [socket.TCP_USER_TIMEOUT, socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL]
+if what in ("keepalive", "killed"):
     c.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for opt, val in (socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 100):
+    every = 1 if what == "keepalive" else 2
+    for opt, val in (socket.TCP_KEEPIDLE, every), (socket.TCP_KEEPINTVL, every), (socket.TCP_KEEPCNT, 100):
         c.setsockopt(socket.IPPROTO_TCP, opt, val)
 print("got", c.recv(100))
 signal.sigwait([signal.SIGUSR1])
@@ -33,11 +35,11 @@ if what == "window":
     except BlockingIOError:
         pass
     c.setblocking(True)
-elif what != "keepalive":
+elif what in ("flight", "back"):
     c.send(bytes(1000))
 t = time.monotonic()
 try:
-    print("got", c.recv(100), "option", c.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    print("got", c.recv(100), "options", *(c.getsockopt(socket.IPPROTO_TCP, opt) for opt in times))
     if what == "back":
         time.sleep(11)
         print("later", c.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
@@ -46,13 +48,17 @@ except OSError as e:
     print("error", e.errno, "early" if t * 1000 < ms and what != "keepalive" else "in time", "%.1f s" % t)
 '
 CLIENT='
-import socket, sys, time
+import signal, socket, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 c = socket.socket()
 c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 c.connect(("10.99.0.2", int(sys.argv[1])))
 c.send(b"hello")
 if sys.argv[2] == "back":
     c.recv(1000, socket.MSG_WAITALL)
+    c.send(b"back")
+elif sys.argv[2] == "killed":
+    signal.sigwait([signal.SIGUSR1])
     c.send(b"back")
 time.sleep(90)
 '
@@ -104,3 +110,20 @@ signal CONT link
 eventually 30 eval 'logged back-toed later || logged back-toed error' || fail "the server stands still"
 if logged back-toed error; then say "the peer was back too late"
 else logged back-toed "later 5000" || fail "the option has changed: $(cat "$LOGS/back-toed")"; fi
+
+# toed is killed when it has given the socket short times; the next one puts the application's back. Keepalive leaves
+# it a second.
+toed_stop || fail "toed does not stop"
+TOED_FAULT=upload:11 toed_start srv
+begin killed toed
+signal USR1 killed-toed
+signal STOP link
+eventually 30 eval '! toed_alive' || fail "toed did not give the connection back"
+wait "$TOED_PID" 2>/dev/null
+TOED_PID=
+signal CONT link
+toed_start srv
+signal USR1 client-killed-toed
+eventually 30 logged killed-toed "options" || fail "the server stands still or was too late: $(cat "$LOGS/killed-toed")"
+logged killed-toed "options 5000 2 2" || fail "the options have changed: $(cat "$LOGS/killed-toed")"
+[ -z "$(compgen -G "$RUNDIR/expire-*")" ] || fail "records stayed: $(ls "$RUNDIR")"
