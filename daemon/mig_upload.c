@@ -282,6 +282,8 @@ int mig_upload(struct conn *c, enum toe_why why)
 
 	if (!claimed)
 		log_debug("connection %u: SONODE was not on the hardware path", c->hw_connid);
+	if (c->sock < 0)	/* toed may have had no descriptor left when it started */
+		c->sock = conn_fetch(c->cookie);
 	fault_point(FAULT_UPLOAD, 1);
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, c->sock < 0 ? TOE_KERNEL | TOE_NEXT_CLOSED : TOE_KERNEL);
