@@ -21,15 +21,21 @@ def count(c, what):
     n = array.array("i", [0])
     fcntl.ioctl(c, what, n)
     return n[0]
-def fill(c):
-    c.setblocking(False)
+def send_all(c):
     try:
         while True:
             c.send(bytes(3000))
     except BlockingIOError:
         pass
+def fill(c):
+    "Until a line says that the window is closed: before, what the peer acknowledges makes room once more"
+    c.setblocking(False)
     p = select.poll()
-    p.register(c, select.POLLOUT)
+    p.register(c, select.POLLIN | select.POLLOUT)
+    while p.poll()[0][1] != select.POLLIN:
+        send_all(c)
+    send_all(c)         # poll() speaks of room later than send() takes it
+    p.modify(c, select.POLLOUT)
     state = [count(c, termios.TIOCOUTQ), count(c, SIOCOUTQNSD), len(p.poll(0))]
     c.setblocking(True)
     return state
@@ -41,6 +47,8 @@ for line in c.makefile("r", newline="\n"):
         c.setsockopt(*map(int, args))
     elif verb == "fill":
         print("filled", *fill(c), flush=True)
+        continue
+    elif verb == "stop":
         continue
     elif verb == "sleep":
         print("asleep", flush=True)
@@ -157,9 +165,14 @@ print("connected", flush=True)
 signal.sigwait([signal.SIGUSR1])
 c.send(b"set %s %s\nfill\n" % (sys.argv[2].encode(), sys.argv[3].encode()))
 signal.sigwait([signal.SIGUSR1])
+c.send(b"stop\n")
+signal.sigwait([signal.SIGUSR1])
 ' "$SRV4" "$1" "$2"
 	eventually 10 logged client connected || fail "no connection"
 	eventually 10 eval 'ctl offload --all >/dev/null 2>&1; all_on hardware 1' || fail "not in hardware: $(ctl list)"
+	closed=$(judged cli zero_wnd)
+	signal USR1 client
+	eventually 20 eval '[ "$(judged cli zero_wnd)" -gt "$closed" ]' || fail "the window does not close: $(cat "$LOGS/server")"
 	signal USR1 client
 	eventually 20 logged server filled || fail "$(cat "$LOGS/server")"
 	all_on hardware 1 || fail "it was moved"
@@ -168,9 +181,11 @@ signal.sigwait([signal.SIGUSR1])
 	stop server
 }
 limits "1 7" 6000	# SO_SNDBUF
-((queued <= 12000 && queued > 6000 && writable == 0)) || fail "SO_SNDBUF 6000: $queued bytes are kept, writable $writable"
+((queued <= 12000 && queued > 6000 && writable == 0)) ||
+	fail "SO_SNDBUF 6000: $queued bytes are kept, writable $writable"
 limits "6 25" 5000	# TCP_NOTSENT_LOWAT
-((unsent <= 5000 + 16384 + 3000 && unsent >= 5000 && writable == 0)) || fail "TCP_NOTSENT_LOWAT 5000: $unsent bytes unsent, writable $writable"
+((unsent <= 5000 + 16384 + 3000 && unsent >= 5000 && writable == 0)) ||
+	fail "TCP_NOTSENT_LOWAT 5000: $unsent bytes unsent, writable $writable"
 say "SO_SNDBUF 6000: $queued bytes kept; TCP_NOTSENT_LOWAT 5000: $unsent bytes unsent"
 
 # Full segments into a window with a scale, nobody reads.
