@@ -106,7 +106,8 @@ void expire_conn(struct conn *c)
 	if (e)
 		e->sock = c->sock < 0 ? -1 : fcntl(c->sock, F_DUPFD_CLOEXEC, 0);
 	err = conn_upload(c->cookie, TOE_WHY_TIMEOUT);
-	if (mig_stays(err)) {	/* no way to the peer: in hardware as before, and no new attempt before the next timeout */
+	if (mig_stays(err)) {
+		/* no way to the peer: in hardware as before, and no new attempt before the next timeout */
 		c->stall_at = c->rtx_at = loop_clock_ns();
 		c->probes = 0;
 		c->keep_nr = 0;

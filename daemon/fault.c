@@ -29,7 +29,8 @@ void fault_init(void)
 			continue;
 		at_move = (enum fault_move)i;
 		fault_armed = 1;
-		log_warn("TOED_FAULT: %s at step %d of %s %d", i == FAULT_REBUILD ? "fails" : "dies", at_step, name, left);
+		log_warn("TOED_FAULT: %s at step %d of %s %d", i == FAULT_REBUILD ? "fails" : "dies", at_step, name,
+			 left);
 		return;
 	}
 	log_warn("TOED_FAULT=%s: not MOVE:STEP[:COUNT], ignored", text);

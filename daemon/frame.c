@@ -102,7 +102,8 @@ static size_t eth_len(const uint8_t *frame, size_t len)
 {
 	size_t n = 14;
 
-	while (n + 4 <= len && ((frame[n - 2] == 0x81 && !frame[n - 1]) || (frame[n - 2] == 0x88 && frame[n - 1] == 0xa8)))
+	while (n + 4 <= len && ((frame[n - 2] == 0x81 && !frame[n - 1]) ||
+				(frame[n - 2] == 0x88 && frame[n - 1] == 0xa8)))
 		n += 4;
 	return n;
 }

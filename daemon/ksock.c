@@ -163,7 +163,8 @@ struct names {
 };
 
 /* From the flow: a socket that was left disconnected knows its peer no more. scope: interface of link-local addresses. */
-static void put_name(struct sockaddr_storage *out, socklen_t *len, int domain, const __be32 *addr, __be16 port, int scope)
+static void put_name(struct sockaddr_storage *out, socklen_t *len, int domain, const __be32 *addr, __be16 port,
+		     int scope)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = port };
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = addr[3] };

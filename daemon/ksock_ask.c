@@ -57,7 +57,8 @@ int ksock_eligible(int sock, enum toe_why *why)
 		return refuse(why, TOE_WHY_MTU);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
 		return refuse(why, TOE_WHY_ULP);
-	len = 0;	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
+	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
+	len = 0;
 	if (getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES : len)
 		return refuse(why, TOE_WHY_FILTER);
 	return 0;

@@ -84,7 +84,8 @@ unsigned int layout_other(void)
 	int end;
 
 	while (d && !found && (e = readdir(d)))
-		if (sscanf(e->d_name, "toed-layout-%u%n", &layout, &end) == 1 && !e->d_name[end] && layout != TOE_LAYOUT)
+		if (sscanf(e->d_name, "toed-layout-%u%n", &layout, &end) == 1 && !e->d_name[end] &&
+		    layout != TOE_LAYOUT)
 			found = layout;
 	if (d)
 		closedir(d);
@@ -144,7 +145,8 @@ int layout_settle(unsigned int layout)
 	int fd, err;
 
 	program_path(path, sizeof(path), layout);
-	log_info("connections of a toed of layout %u go back to the kernel before this one, of layout %u, starts", layout,
+	log_info("connections of a toed of layout %u go back to the kernel before this one, of layout %u, starts",
+		 layout,
 		 TOE_LAYOUT);
 	fd = in_memory(path);
 	err = fd < 0 ? fd : run(fd);

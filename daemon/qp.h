@@ -31,6 +31,7 @@ struct toe_qp_wake *qp_daemon_wake(void);
 
 /* Write one frame to the daemon's TAP: desc, zero padding up to hdr_len, payload in up to two pieces.
  * 0 or -errno of the write (a frame that toe_tx drops is not an error). */
-int qp_send(const struct toe_desc *desc, unsigned int hdr_len, const void *p1, unsigned int n1, const void *p2, unsigned int n2);
+int qp_send(const struct toe_desc *desc, unsigned int hdr_len, const void *p1, unsigned int n1, const void *p2,
+	    unsigned int n2);
 
 #endif

@@ -217,7 +217,8 @@ static void pump(struct conn *c, const struct min_tcp *min, uint32_t edge, uint3
 {
 	uint32_t seq = min->snd_nxt;
 
-	for (unsigned int n = 0; n < TOE_MAX_BURST && (int32_t)(filled - seq) > 0; n++) {	/* filled may be older than min */
+	/* filled may be older than min */
+	for (unsigned int n = 0; n < TOE_MAX_BURST && (int32_t)(filled - seq) > 0; n++) {
 		uint32_t len = filled - seq < min->snd_mss ? filled - seq : min->snd_mss;
 
 		if ((int32_t)(seq + len - edge) > 0) {
@@ -310,7 +311,8 @@ static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 		return true;
 	c->grow_at = now;
 	c->grow_rx = k->rx_bytes;
-	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) && !cmd.conn.min.wnd_limit &&
+	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) &&
+	    !cmd.conn.min.wnd_limit &&
 	    got * cmd.conn.min.srtt_us / (dt / 1000) >= rx / 4)
 		rx_order = larger(rx, true);
 	if (k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && tx_order < GROW_ORDER &&

@@ -37,7 +37,8 @@ static int fill(int fd, unsigned int nr, int ifindex)
 
 static int make(unsigned int nr)
 {
-	int fd = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "toe_train", sizeof(__u32), sizeof(struct bpf_devmap_val), nr, NULL);
+	int fd = bpf_map_create(BPF_MAP_TYPE_DEVMAP, "toe_train", sizeof(__u32), sizeof(struct bpf_devmap_val), nr,
+				NULL);
 
 	return fd < 0 ? -errno : fd;
 }

@@ -244,7 +244,8 @@ int toe_ioctl(int fd, unsigned long req, void *arg)
 
 	if (!sn)
 		return real.ioctl(fd, req, arg);
-	if (!no_memory(arg, sizeof(int)) && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) && count(sn, req, arg))
+	if (!no_memory(arg, sizeof(int)) && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) &&
+	    count(sn, req, arg))
 		return 0;
 	sonode_settled(sn);	/* in a move the socket is closed for an instant */
 	rc = real.ioctl(fd, req, arg);

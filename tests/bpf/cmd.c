@@ -266,7 +266,8 @@ static void hear_sack(__u32 ack, __u32 s, __u32 e, __u32 s2, __u32 e2)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	g.tsecr = (__u32)(now.tv_sec * 1000 + now.tv_nsec / 1000000) + test_conn().min.ts_off;	/* of what was sent last */
+	/* of what was sent last */
+	g.tsecr = (__u32)(now.tv_sec * 1000 + now.tv_nsec / 1000000) + test_conn().min.ts_off;
 	g.ack = ack;
 	g.nr_sack = s2 != e2 ? 2 : 1;
 	g.sack[0][0] = s, g.sack[0][1] = e;
@@ -344,7 +345,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(nobody), CASE(other_cookie), CASE(wrong_state), CASE(short_command), CASE(up_and_down),
-		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change), CASE(window_limit),
+		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change),
+		CASE(window_limit),
 		CASE(other_rings), CASE(timeout), CASE(holes), CASE(timeout_with_sack),
 	};
 

@@ -85,7 +85,8 @@ static void judge(const char *bad, unsigned int nr)
 
 static struct seg random_seg(void)
 {
-	static const __u8 flags[] = { ACK, ACK, ACK, ACK | PSH, ACK | PSH, ACK | ECE, ACK | 0x80, ACK, ACK, ACK, ACK, ACK };
+	static const __u8 flags[] = { ACK, ACK, ACK, ACK | PSH, ACK | PSH, ACK | ECE, ACK | 0x80, ACK, ACK, ACK, ACK,
+				      ACK };
 	const struct min_tcp *m = &was.c.min;
 	struct seg s = { .seq = m->rcv_nxt + near(), .ack = below(2) ? m->snd_nxt : m->snd_una + near(),
 			 .tsval = m->ts_recent + (below(4) ? below(3) : near()), .tsecr = below(2) ? 1 : near(),
@@ -171,7 +172,8 @@ static void one_tx(unsigned int nr)
 {
 	static const __u32 qps[] = { ENV_QP, ENV_QP, ENV_QP, ENV_OTHER_QP, TOE_QP_DAEMON };
 	__u32 qp = qps[below(NR(qps))], hdr = TOE_HDR_LEN(was.c.min.flow.family, was.c.min.opts & TOE_OPT_TS);
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)(1 + below(6)), .hw_connid = ENV_ID, .gen = ENV_GEN };
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)(1 + below(6)), .hw_connid = ENV_ID,
+			      .gen = ENV_GEN };
 	static struct frame fr;
 	int act;
 
@@ -231,7 +233,8 @@ static void packets(void **state)
 			one_tx(i);
 		was = is;
 	}
-	print_message("          %u packets: %u moved rcv_nxt, %u answered, %u uploads, %u trains\n", nr, nr_taken, nr_answers,
+	print_message("          %u packets: %u moved rcv_nxt, %u answered, %u uploads, %u trains\n", nr, nr_taken,
+		      nr_answers,
 		      nr_uploads, nr_trains);
 	assert_true(nr_taken > nr / 50);	/* the packets come as far as the ring */
 	assert_true(nr_answers > nr / 50);

@@ -335,7 +335,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(advance), CASE(portions), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
-		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(what_is_no_duplicate), CASE(no_flight_no_duplicate),
+		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(what_is_no_duplicate),
+		CASE(no_flight_no_duplicate),
 		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
 	int failed;

@@ -411,7 +411,8 @@ static int start(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw), CASE(late_dsack), CASE(partial_checksum),
+		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw),
+		CASE(late_dsack), CASE(partial_checksum),
 		CASE(strange_segments), CASE(challenges), CASE(vlan_tags), CASE(vlan_tags_held),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};

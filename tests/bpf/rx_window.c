@@ -11,7 +11,8 @@ static void window_edge(void **state)
 	(void)state;
 	c.min.rcv_adv = RCV0 + 1000;
 	make_hw(c);
-	env_ctl()->rx_read = RCV0 - ENV_RING + 1000 + wnd_reserve(1 << 5, ENV_RING);	/* nothing more can be offered */
+	/* nothing more can be offered */
+	env_ctl()->rx_read = RCV0 - ENV_RING + 1000 + wnd_reserve(1 << 5, ENV_RING);
 	a = expect_ack(rx(&s));				/* 1000 fit */
 	assert_int_equal(a.ack, RCV0 + 1000);
 	assert_int_equal(a.window, 0);

@@ -434,7 +434,8 @@ static void full(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		CASE(shadows), CASE(refreshed), CASE(removed), CASE(filter), CASE(parked), CASE(dies_in_hold), CASE(hardware),
+		CASE(shadows), CASE(refreshed), CASE(removed), CASE(filter), CASE(parked), CASE(dies_in_hold),
+		CASE(hardware),
 		CASE(stale), CASE(full),
 	};
 	char dir[] = "/tmp/toe-bpf.XXXXXX";

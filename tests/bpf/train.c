@@ -424,7 +424,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
-		CASE(ring_gone), CASE(acks_wait), CASE(old_mark), CASE(two_trains), CASE(marks_differ), CASE(newest_ack),
+		CASE(ring_gone), CASE(acks_wait), CASE(old_mark), CASE(two_trains), CASE(marks_differ),
+		CASE(newest_ack),
 		CASE(telling_acks), CASE(other_frames),
 	};
 	int failed;

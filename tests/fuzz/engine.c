@@ -383,7 +383,8 @@ static void descriptor(void)
 	const struct min_tcp *m = &conn()->min;
 	uint8_t kind = byte();
 	uint32_t qp = tap[kind & 7], len, out_len, hdr = TOE_HDR_LEN(m->flow.family, m->opts & TOE_OPT_TS);
-	struct toe_desc desc = { .magic = TOE_DESC_MAGIC, .op = kind >> 3 & 7, .flags = kind >> 6, .hw_connid = ID, .gen = GEN };
+	struct toe_desc desc = { .magic = TOE_DESC_MAGIC, .op = kind >> 3 & 7, .flags = kind >> 6, .hw_connid = ID,
+				 .gen = GEN };
 	const char *bad;
 	int act;
 

@@ -99,7 +99,8 @@ INV_PURE int inv_read(const __u8 *d, __u32 len, int partial_ok, struct inv_frame
 		return 0;
 	ip_len = f->v6 ? 40 : (ip[0] & 15U) * 4;
 	total = f->v6 ? 40 + inv_be16(ip + 4) : inv_be16(ip + 2);
-	if (ip[f->v6 ? 6 : 9] != 6 || (!f->v6 && (ip_len != 20 || (inv_be16(ip + 6) & 0x3fff))) || total < ip_len + 20 ||
+	if (ip[f->v6 ? 6 : 9] != 6 || (!f->v6 && (ip_len != 20 || (inv_be16(ip + 6) & 0x3fff))) ||
+	    total < ip_len + 20 ||
 	    off + total > len)
 		return 0;
 	tcp = ip + ip_len;
@@ -239,7 +240,8 @@ INV_PURE const char *inv_rx_fields(const struct inv_state *b, const struct inv_s
 	     y->rcv_adv - x->rcv_adv < 1U << (x->rcv_wscale & 15)),
 	    "the window was opened beyond the ring");
 	INV(y->last_ack == x->last_ack || y->last_ack == y->rcv_nxt, "last_ack is neither old nor rcv_nxt");
-	INV(y->snd_wnd == x->snd_wnd || (f && y->snd_wnd == f->window << x->snd_wscale), "snd_wnd is not the segment's");
+	INV(y->snd_wnd == x->snd_wnd || (f && y->snd_wnd == f->window << x->snd_wscale),
+	    "snd_wnd is not the segment's");
 	INV(y->ts_recent == x->ts_recent || (f && f->has_ts && y->ts_recent == f->tsval &&
 	    (!x->ts_recent || inv_leq(x->ts_recent, f->tsval))), "ts_recent went back or is not the segment's");
 	return NULL;
@@ -323,7 +325,8 @@ INV_PURE const char *inv_rx(const struct inv_state *b, const struct inv_state *a
 	if (!b->live || a->c.state != b->c.state) {
 		INV(inv_bytes_equal(old, now, inv_ring(b->c.rx)), "the ring changed though the engines do not own it");
 		INV(inv_bytes_equal(&b->c.min, &a->c.min, sizeof(a->c.min)), "MIN_TCP_T changed though they do not");
-		INV(a->c.state == b->c.state || (a->c.state == TOE_HOLD && a->c.why), "a state was left without reason");
+		INV(a->c.state == b->c.state || (a->c.state == TOE_HOLD && a->c.why),
+		    "a state was left without reason");
 		return NULL;
 	}
 	if (f && !f->csum_ok)
@@ -396,7 +399,8 @@ INV_PURE const char *inv_out(const struct inv_state *a, const __u8 *frame, __u32
 	INV(inv_read(frame, len, 0, &f), "what leaves is no TCP segment");
 	INV(f.csum_ok || !csum_known, "what leaves has a wrong checksum");
 	INV(f.v6 || inv_sum(f.addrs - 12, 20, 0) == 0xffff, "what leaves has a wrong IP checksum");
-	INV(inv_bytes_equal(f.macs, a->c.dst_mac, 6) && inv_bytes_equal(f.macs + 6, a->c.src_mac, 6), "hardware addresses");
+	INV(inv_bytes_equal(f.macs, a->c.dst_mac, 6) && inv_bytes_equal(f.macs + 6, a->c.src_mac, 6),
+	    "hardware addresses");
 	INV(inv_bytes_equal(f.addrs, f.v6 ? m->flow.laddr : m->flow.laddr + 3, f.addr_len) &&
 	    inv_bytes_equal(f.addrs + f.addr_len, f.v6 ? m->flow.raddr : m->flow.raddr + 3, f.addr_len), "addresses");
 	INV(inv_bytes_equal(f.ports, &m->flow.lport, 4), "ports");

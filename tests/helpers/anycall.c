@@ -232,7 +232,8 @@ static void info(void)
 	WANT(((h.tcpi_options ^ k.tcpi_options) & 15) == 0 && (h.tcpi_options & TCPI_OPT_TIMESTAMPS));
 	WANT(h.tcpi_snd_wscale == k.tcpi_snd_wscale && h.tcpi_rcv_wscale == k.tcpi_rcv_wscale);
 	WANT(h.tcpi_snd_mss == k.tcpi_snd_mss && h.tcpi_pmtu == k.tcpi_pmtu && h.tcpi_rcv_mss >= 500);
-	WANT(h.tcpi_ato > 0 && h.tcpi_last_data_recv < 60000 && h.tcpi_last_ack_recv < 60000 && h.tcpi_last_data_sent < 60000);
+	WANT(h.tcpi_ato > 0 && h.tcpi_last_data_recv < 60000 && h.tcpi_last_ack_recv < 60000 &&
+	     h.tcpi_last_data_sent < 60000);
 	WANT(h.tcpi_sacked == 0 && h.tcpi_lost == 0 && h.tcpi_retrans == 0 && h.tcpi_rcv_ssthresh > 1000);
 	WANT(h.tcpi_min_rtt > 0 && h.tcpi_min_rtt < 60000000 && h.tcpi_pacing_rate > 0 && h.tcpi_snd_wnd > 0);
 	WANT(h.tcpi_bytes_received == f->rx && h.tcpi_bytes_acked == f->tx && h.tcpi_bytes_sent >= f->tx);

@@ -57,7 +57,8 @@ static void full(int fd, void *p, size_t len, bool out)
 
 		if (poll(&w, 1, FIRST_MS) <= 0)
 			fail(2, out ? "cannot write" : "no answer");
-		n = out ? send(fd, (char *)p + done, len - done, MSG_NOSIGNAL) : recv(fd, (char *)p + done, len - done, 0);
+		n = out ? send(fd, (char *)p + done, len - done, MSG_NOSIGNAL) :
+			  recv(fd, (char *)p + done, len - done, 0);
 		if (n <= 0)
 			fail(1, "connection");
 		done += (size_t)n;

@@ -148,7 +148,8 @@ static void scribble(void *where, size_t len)
 static void send_frame(const struct toe_sonode *s)
 {
 	uint8_t frame[1600] = { 0 };
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)rnd_below(&rnd, 4), .flags = (__u16)rnd_below(&rnd, 4),
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)rnd_below(&rnd, 4),
+			      .flags = (__u16)rnd_below(&rnd, 4),
 			      .hw_connid = s->hw_connid, .gen = s->gen, .seq = (uint32_t)rnd_next(&rnd),
 			      .len = (__u16)rnd_below(&rnd, 1449), .csum = (__u16)rnd_next(&rnd) };
 
@@ -217,7 +218,8 @@ int main(int argc, char **argv)
 			usleep(50);	/* others need the processors, too */
 		harm();
 	}
-	printf("shmfuzz: %lu writes, %lu frames, %lu moves asked for, %lu offloads done, %lu connections\n", n, frames, asked,
+	printf("shmfuzz: %lu writes, %lu frames, %lu moves asked for, %lu offloads done, %lu connections\n", n,
+	       frames, asked,
 	       moved, reopened);
 	return 0;
 }

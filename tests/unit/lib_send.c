@@ -280,7 +280,8 @@ static void handler_between(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(nagle), CASE(nodelay), CASE(nodelay_set), CASE(cork), CASE(msg_more), CASE(push), CASE(silly_window),
+		CASE(nagle), CASE(nodelay), CASE(nodelay_set), CASE(cork), CASE(msg_more), CASE(push),
+		CASE(silly_window),
 		CASE(edges), CASE(handler_between),
 	};
 

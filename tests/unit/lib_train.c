@@ -73,7 +73,8 @@ static int start(void **state)
 	memset(&sn, 0, sizeof(sn));
 	sn.small_end = START;
 	r = (struct ring){ .ctl = &ctl, .mss = MSS, .tx_size = 2U << 20 };
-	ctl = (struct toe_ring_ctl){ .snd_una = START, .snd_nxt = START, .tx_filled = START, .snd_edge = START + (1U << 20) };
+	ctl = (struct toe_ring_ctl){ .snd_una = START, .snd_nxt = START, .tx_filled = START,
+				     .snd_edge = START + (1U << 20) };
 	nr_sent = nr_acks = 0;
 	has_trains = has_room = true;
 	return 0;

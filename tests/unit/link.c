@@ -72,7 +72,8 @@ static void faultless(void **state)
 
 	(void)state;
 	PLAY(SHAKE, { .seq = 1, .len = 3000, .ack = 1, .tsval = 5 }, { .seq = 3001, .len = 1000, .ack = 1, .tsval = 5 },
-	     { .back = true, .seq = 1, .ack = 4001, .window = 1000 }, { .seq = 4001, .len = 1500, .ack = 1, .tsval = 6 },
+	     { .back = true, .seq = 1, .ack = 4001, .window = 1000 },
+	     { .seq = 4001, .len = 1500, .ack = 1, .tsval = 6 },
 	     { .seq = 4001, .len = 0, .ack = 1, .tsval = 6 }, { .seq = 4000, .ack = 1, .tsval = 6 },	/* probe */
 	     { .seq = 5501, .flags = FIN | ACK, .ack = 1, .tsval = 6 });
 	assert_int_equal(judged[0].segs, 8);
@@ -128,7 +129,8 @@ static void windows(void **state)
 	(void)state;
 	PLAY(SHAKE, { .back = true, .seq = 1, .ack = 1, .window = 1000 }, { .seq = 3900, .len = 200, .ack = 1 });
 	assert_int_equal(judged[0].beyond, 99);
-	PLAY(SHAKE, { .back = true, .seq = 1, .ack = 1, .window = 1000 }, { .back = true, .seq = 1, .ack = 1, .window = 999 });
+	PLAY(SHAKE, { .back = true, .seq = 1, .ack = 1, .window = 1000 },
+	     { .back = true, .seq = 1, .ack = 1, .window = 999 });
 	assert_int_equal(judged[1].shrunk, 1);
 	PLAY(SHAKE, { .back = true, .seq = 1, .ack = 1, .window = 1000 }, { .seq = 1, .len = 3, .ack = 1 },
 	     { .back = true, .seq = 1, .ack = 2, .window = 999 });
@@ -248,7 +250,8 @@ static void bottleneck(void **state)
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
-		cmocka_unit_test(faultless), cmocka_unit_test(holes), cmocka_unit_test(ahead), cmocka_unit_test(retransmissions),
+		cmocka_unit_test(faultless), cmocka_unit_test(holes), cmocka_unit_test(ahead),
+		cmocka_unit_test(retransmissions),
 		cmocka_unit_test(windows), cmocka_unit_test(acks_and_times), cmocka_unit_test(checksums),
 		cmocka_unit_test(odds), cmocka_unit_test(same_seed_same_fate), cmocka_unit_test(bottleneck),
 	};

@@ -103,8 +103,10 @@ static void promise_beyond_ring(void **state)
 
 	(void)state;
 	for (int run = 0; run < 2000; run++) {
-		uint32_t size = 65536U << rnd_below(&rnd, 8), start = (uint32_t)rnd_next(&rnd), read = start, shown, wire;
-		struct min_tcp m = { .rcv_nxt = start, .rcv_mss = 1448, .rcv_wscale = (uint8_t)(6 + rnd_below(&rnd, 6)) };
+		uint32_t size = 65536U << rnd_below(&rnd, 8), start = (uint32_t)rnd_next(&rnd), read = start, shown,
+		    wire;
+		struct min_tcp m = { .rcv_nxt = start, .rcv_mss = 1448,
+				     .rcv_wscale = (uint8_t)(6 + rnd_below(&rnd, 6)) };
 		uint32_t unit = 1U << m.rcv_wscale, most = size + rnd_below(&rnd, 2 * size);
 
 		m.rcv_adv = shown = start + (most < 60000 * unit ? most : 60000 * unit);
@@ -129,7 +131,9 @@ static void promise_beyond_ring(void **state)
 /* RFC 9293 3.8.6.2.2: a reader of single bytes opens the window by whole segments (or half of what may be promised). */
 static void silly_receiver(void **state)
 {
-	static const struct { uint32_t mss; uint8_t limit; } with[] = { { 1448, 0 }, { 9000, 0 }, { 1448, 8 }, { 60000, 0 } };
+	static const struct { uint32_t mss; uint8_t limit; } with[] = {
+		{ 1448, 0 }, { 9000, 0 }, { 1448, 8 }, { 60000, 0 },
+	};
 	uint32_t size = 65536;
 
 	(void)state;
