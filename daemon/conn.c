@@ -543,8 +543,12 @@ static void relink_all(unsigned int nic)
 
 	for (c = conn_next(NULL); c; c = next) {
 		next = conn_next(c);
-		if (c->nic == nic && mig_relink(c))
+		int err = c->nic == nic ? mig_relink(c) : 0;
+
+		if (err) {
+			log_debug("connection %u: its way out has changed: %s", c->hw_connid, strerror(-err));
 			upload(c, TOE_WHY_LINK);
+		}
 	}
 }
 

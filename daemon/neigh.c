@@ -102,7 +102,8 @@ int neigh_lookup(struct net *net, const struct nl_hop *hop, uint8_t mac[6], unsi
 		return 0;
 	}
 	if (nl_neigh_get(net->ask, &n) || !nl_neigh_valid(&n)) {
-		nl_neigh_use(net->ask, &n);
+		if (!n.kept)
+			nl_neigh_use(net->ask, &n);
 		/* a device without link addresses answers at once */
 		if (nl_neigh_get(net->ask, &n) || !nl_neigh_valid(&n))
 			return -EHOSTUNREACH;
@@ -122,9 +123,12 @@ bool neigh_update(struct net *net, const struct nl_neigh *n, bool deleted)
 	struct neigh *e = find(net, n);
 	bool failed = n->state & NUD_FAILED;
 
+	if (e && deleted)
+		e->n.kept = false;
 	if (!e || deleted || (!nl_neigh_valid(n) && !failed))
 		return false;
 	e->n.state = n->state;
+	e->n.kept = n->kept;
 	if (failed)
 		return true;
 	if (!memcmp(e->n.mac, n->mac, 6))
@@ -144,10 +148,10 @@ void neigh_use_all(void)
 	struct neigh *e, *tmp;
 
 	HASH_ITER(hh, hops, e, tmp) {
-		if (e->turns--)
-			nl_neigh_use(e->net->ask, &e->n);
-		else
+		if (!e->turns--)
 			drop(e);
+		else if (!e->n.kept)
+			nl_neigh_use(e->net->ask, &e->n);
 	}
 }
 

@@ -10,6 +10,8 @@
 #include "nl.h"
 
 #define NL_BUF		8192
+#define NDA_FLAGS_EXT_ATTR 15	/* NDA_FLAGS_EXT and NTF_EXT_MANAGED, Linux 5.16 */
+#define EXT_MANAGED	1U
 #define NUD_VALID	(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
 
 struct mnl_socket *nl_open(int bus, unsigned int groups)
@@ -177,6 +179,7 @@ int nl_neigh_parse(const struct nlmsghdr *nlh, struct nl_neigh *out)
 {
 	const struct ndmsg *ndm = mnl_nlmsg_get_payload(nlh);
 	struct nl_attrs a;
+	uint32_t ext = 0;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*ndm))
 		return -EINVAL;
@@ -187,6 +190,10 @@ int nl_neigh_parse(const struct nlmsghdr *nlh, struct nl_neigh *out)
 	out->ifindex = ndm->ndm_ifindex;
 	out->family = ndm->ndm_family;
 	out->state = ndm->ndm_state;
+	if (a.tb[NDA_FLAGS_EXT_ATTR])
+		ext = mnl_attr_get_u32(a.tb[NDA_FLAGS_EXT_ATTR]);
+	out->kept = (ndm->ndm_state & (NUD_PERMANENT | NUD_NOARP)) || (ndm->ndm_flags & NTF_EXT_LEARNED) ||
+		    (ext & EXT_MANAGED);
 	if (a.tb[NDA_LLADDR] && mnl_attr_get_payload_len(a.tb[NDA_LLADDR]) == 6)
 		memcpy(out->mac, mnl_attr_get_payload(a.tb[NDA_LLADDR]), 6);
 	else

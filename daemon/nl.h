@@ -24,6 +24,7 @@ struct nl_neigh {
 	uint8_t addr[16];
 	uint16_t state;		/* NUD_* */
 	uint8_t mac[6];		/* valid if state is one of NUD_VALID */
+	bool kept;		/* by the administrator or a program: permanent, externally learned or managed */
 };
 
 /* A socket in the network namespace the caller is in, for NETLINK_ROUTE or another bus; groups: RTMGRP_* bits. */
@@ -34,7 +35,8 @@ int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *
 
 /* n: ifindex, family, addr in; state and mac out. -ENOENT: the kernel knows no such neighbour. */
 int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n);
-/* Make the kernel resolve or confirm a neighbour, as if it had something to send to it. */
+/* Make the kernel resolve or confirm a neighbour, as if it had something to send to it. Not one that is kept: the
+ * request takes that from the entry, which the kernel then resolves and forgets like any other. */
 int nl_neigh_use(struct mnl_socket *nl, const struct nl_neigh *n);
 bool nl_neigh_valid(const struct nl_neigh *n);
 int nl_neigh_parse(const struct nlmsghdr *nlh, struct nl_neigh *out);

@@ -8,7 +8,7 @@
 #include "tests/unit/test.h"
 
 static unsigned int nr_got, nr_used;
-static bool all_valid = true;
+static bool all_valid = true, all_kept;
 
 bool nl_neigh_valid(const struct nl_neigh *n)
 {
@@ -20,6 +20,7 @@ int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n)
 	(void)nl;
 	nr_got++;
 	n->state = all_valid ? NUD_REACHABLE : NUD_INCOMPLETE;
+	n->kept = all_kept;
 	memcpy(n->mac, n->addr, 6);
 	return 0;
 }
@@ -94,6 +95,34 @@ static void unresolved(void **state)
 	all_valid = true;
 }
 
+/* An entry that somebody else keeps is not used: that would make it one like any other. */
+static void kept_by_others(void **state)
+{
+	struct nl_neigh n = { .ifindex = 3, .family = 2, .state = NUD_REACHABLE };
+	unsigned int number, host = 300;
+
+	(void)state;
+	all_kept = true;
+	assert_int_equal(look(host, &number), 0);
+	assert_int_equal(turn(&number, 1), 0);
+	memcpy(n.addr, &host, sizeof(host));
+	memcpy(n.mac, &host, sizeof(host));
+	assert_false(neigh_update(&net, &n, false));	/* not any more */
+	assert_int_equal(turn(&number, 1), 1);
+	n.kept = true;
+	assert_false(neigh_update(&net, &n, false));
+	assert_int_equal(turn(&number, 1), 0);
+	assert_false(neigh_update(&net, &n, true));	/* taken away */
+	assert_int_equal(turn(&number, 1), 1);
+	all_valid = false;
+	nr_used = 0;
+	assert_int_equal(look(host + 1, &number), -EHOSTUNREACH);
+	assert_int_equal(nr_used, 0);
+	all_valid = true;
+	all_kept = false;
+	neigh_forget(NULL);
+}
+
 /* More next hops than are kept: every lookup asks the kernel, and what was dropped makes room. */
 static void full(void **state)
 {
@@ -124,6 +153,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kept_and_dropped),
 		cmocka_unit_test(unresolved),
+		cmocka_unit_test(kept_by_others),
 		cmocka_unit_test(full),
 	};
 
