@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * bulk server PORT; bulk client ADDRESS PORT up|down: bytes in one direction, in orders of 16 MiB, one connection, blocking
- * calls of 64 KiB. The client reads "measure SECONDS" lines and prints the bytes and seconds that it took.
+ * bulk server PORT; bulk client ADDRESS PORT up|down|flood: bytes in one direction, in orders of 16 MiB, one connection, blocking
+ * calls of 64 KiB; flood: up without any order, for who does not answer. The client reads "measure SECONDS" lines and
+ * prints the bytes and seconds that it took.
  */
 #include <netdb.h>
 #include <netinet/in.h>
@@ -53,10 +54,15 @@ static int server(const char *port)
 	return 1;
 }
 
-static int give_order(int fd, int up)
-{
-	struct order o = { up ? ORDER : 0, up ? 1 : ORDER };
+enum way { UP, DOWN, FLOOD };
+static const char *const ways[] = { "up", "down", "flood" };
 
+static int give_order(int fd, enum way way)
+{
+	struct order o = { way == UP ? ORDER : 0, way == UP ? 1 : ORDER };
+
+	if (way == FLOOD)
+		return move(fd, ORDER, 1);
 	if (write(fd, &o, sizeof(o)) != sizeof(o))
 		return -1;
 	return move(fd, o.up, 1) || move(fd, o.down, 0) ? -1 : 0;
@@ -70,13 +76,13 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int measure(int fd, int up, double seconds)
+static int measure(int fd, enum way way, double seconds)
 {
 	double start = now();
 	unsigned long bytes = 0;
 
 	while (now() < start + seconds) {
-		if (give_order(fd, up))
+		if (give_order(fd, way))
 			return -1;
 		bytes += ORDER;
 	}
@@ -85,7 +91,7 @@ static int measure(int fd, int up, double seconds)
 	return 0;
 }
 
-static int client(const char *host, const char *port, int up)
+static int client(const char *host, const char *port, enum way way)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *ai;
 	char line[64];
@@ -99,7 +105,7 @@ static int client(const char *host, const char *port, int up)
 	puts("{\"ready\":1}");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) && !strncmp(line, "measure ", 8))
-		if (measure(fd, up, atof(line + 8)))
+		if (measure(fd, way, atof(line + 8)))
 			return 1;
 	return 0;
 }
@@ -108,8 +114,9 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "server"))
 		return server(argv[2]);
-	if (argc == 5 && !strcmp(argv[1], "client"))
-		return client(argv[2], argv[3], !strcmp(argv[4], "up"));
-	fprintf(stderr, "usage: bulk server PORT | bulk client ADDRESS PORT up|down\n");
+	for (int i = UP; argc == 5 && !strcmp(argv[1], "client") && i <= FLOOD; i++)
+		if (!strcmp(argv[4], ways[i]))
+			return client(argv[2], argv[3], (enum way)i);
+	fprintf(stderr, "usage: bulk server PORT | bulk client ADDRESS PORT up|down|flood\n");
 	return 1;
 }

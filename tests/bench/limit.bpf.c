@@ -10,6 +10,11 @@ const volatile __u32 limit_ifindex;
 const volatile __be16 limit_port;
 
 #define PROTO_TCP 6
+#define PSH 8
+#define ACK 16
+#define HDR (sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct tcphdr) + 12)
+#define SINK_WARM 1000		/* segments of which every second one is acknowledged, for slow start's sake */
+#define SINK_EVERY 32
 
 static __always_inline __u16 fold(__u32 sum)
 {
@@ -68,6 +73,68 @@ int limit_reflect(struct xdp_md *ctx)
 		ts[2] = tsval;
 	}
 	return bpf_redirect(limit_ifindex, 0);
+}
+
+static __always_inline __u32 sum16(const void *p, __u32 len)
+{
+	const __u16 *w = p;
+	__u32 sum = 0;
+
+	for (__u32 i = 0; i < len / 2; i++)
+		sum += w[i];
+	return sum;
+}
+
+/* What turn() made becomes an acknowledgement alone, with timestamps. */
+static __always_inline int bare(struct xdp_md *ctx)
+{
+	struct ethhdr *eth;
+	struct iphdr *ip;
+	struct tcphdr *th;
+	__be32 *ts, tsval;
+
+	if (bpf_xdp_adjust_tail(ctx, (int)HDR - (int)(ctx->data_end - ctx->data)))
+		return -1;
+	eth = (void *)(long)ctx->data;
+	ip = (void *)(eth + 1);
+	th = (void *)(ip + 1);
+	ts = (__be32 *)(th + 1);
+	if ((void *)(ts + 3) > (void *)(long)ctx->data_end)
+		return -1;
+	tsval = ts[1];
+	ts[1] = ts[2];
+	ts[2] = tsval;
+	ip->tot_len = bpf_htons(HDR - sizeof(*eth));
+	ip->check = 0;
+	ip->check = ~fold(sum16(ip, sizeof(*ip)));
+	th->flags = ACK;
+	th->window = 0xffff;
+	th->check = 0;
+	th->check = ~fold(sum16(th, sizeof(*th) + 12) + sum16(&ip->saddr, 8) + bpf_htons(PROTO_TCP) +
+			  bpf_htons(sizeof(*th) + 12));
+	return 0;
+}
+
+static __u32 sink_segs;
+
+/* One connection's bulk, acknowledged and thrown away: what its sender and the link cost, whoever receives by XDP. */
+SEC("xdp")
+int limit_sink(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcphdr *th = (void *)(ip + 1);
+	__u32 hdr_len = HDR - sizeof(*eth);
+
+	if ((void *)(th + 1) > end || eth->h_proto != bpf_htons(0x0800) || ip->protocol != PROTO_TCP ||
+	    th->dest != limit_port || th->doff != 8 || bpf_ntohs(ip->tot_len) <= hdr_len)
+		return XDP_PASS;
+	sink_segs++;
+	if (!(th->flags & PSH) && sink_segs % (sink_segs < SINK_WARM ? 2 : SINK_EVERY))
+		return XDP_DROP;
+	turn(eth, ip, th, bpf_ntohs(ip->tot_len) - hdr_len);
+	return bare(ctx) ? XDP_DROP : bpf_redirect(limit_ifindex, 0);
 }
 
 SEC("xdp")

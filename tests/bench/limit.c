@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * limit reflect DEV PORT: an XDP program that sends each TCP segment with payload back, until standard input ends.
+ * limit sink DEV PORT: one that acknowledges payload and drops it, until standard input ends.
  * limit drop DEV: one that drops everything, until standard input ends.
  * limit tap DEV BYTES WRITES: write frames to a TAP whose XDP program redirects them to DEV; prints ns a write.
  */
@@ -89,7 +90,7 @@ int main(int argc, char **argv)
 	unsigned int ifindex = argc > 2 ? if_nametoindex(argv[2]) : 0;
 
 	if (!ifindex) {
-		fprintf(stderr, "usage: limit reflect DEV PORT | drop DEV | tap DEV BYTES WRITES\n");
+		fprintf(stderr, "usage: limit reflect|sink DEV PORT | drop DEV | tap DEV BYTES WRITES\n");
 		return 1;
 	}
 	skel = limit_bpf__open();
@@ -102,6 +103,8 @@ int main(int argc, char **argv)
 		return die("load");
 	if (!strcmp(argv[1], "reflect") && argc == 4)
 		return stay(skel->progs.limit_reflect, ifindex);
+	if (!strcmp(argv[1], "sink") && argc == 4)
+		return stay(skel->progs.limit_sink, ifindex);
 	if (!strcmp(argv[1], "drop"))
 		return stay(skel->progs.limit_drop, ifindex);
 	if (argc == 5 && atoi(argv[3]) > 14 && atoi(argv[3]) <= 1514)
