@@ -28,6 +28,10 @@ static __always_inline int cmd_hold(struct hw_conn *c, const struct toe_cmd *cmd
 
 	if (next != TOE_KERNEL && next != TOE_HW)
 		return -EINVAL;
+	if (c->state == TOE_KERNEL && c->vlan != cmd->conn.vlan) {
+		c->vlan = cmd->conn.vlan;
+		c->tagged = 0;
+	}
 	if (c->state != TOE_HOLD) {
 		c->nr_held = 0;
 		c->next = c->state == TOE_HW ? TOE_NEXT_PARKED : 0;
@@ -156,6 +160,7 @@ static __always_inline void cmd_set_link(struct hw_conn *c, const struct toe_cmd
 	__builtin_memcpy(c->dst_mac, cmd->conn.dst_mac, sizeof(c->dst_mac));
 	__builtin_memcpy(c->src_mac, cmd->conn.src_mac, sizeof(c->src_mac));
 	c->nic = cmd->conn.nic;
+	c->vlan = cmd->conn.vlan;
 	c->ttl = cmd->conn.ttl;
 	c->tos = cmd->conn.tos;
 	c->min.wnd_limit = cmd->conn.min.wnd_limit;
@@ -177,7 +182,7 @@ static __always_inline int cmd_claim(struct hw_conn *c, const struct toe_cmd *cm
 		return -EINVAL;
 	c->hw_connid = cmd->conn.hw_connid;
 	c->gen = cmd->conn.gen;
-	c->sonode = cmd->conn.sonode;
+	c->fd = cmd->conn.fd;
 	c->app = cmd->conn.app;
 	c->rx = cmd->conn.rx;
 	c->tx = cmd->conn.tx;

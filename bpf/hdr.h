@@ -91,6 +91,31 @@ static __always_inline void *hdr_eth(void *p, void *end, const struct hw_conn *c
 	return eth + 1;
 }
 
+/*
+ * A frame without VLAN gets its tags: in front of it there is room, and its addresses go there. Global: the many frames
+ * that have none pay for a branch. 0, or -1: it may not leave.
+ */
+__noinline int hdr_tags(struct xdp_md *ctx, __u32 vlan)
+{
+	__u32 inner = toe_vlan_inner(vlan), n = toe_vlan_len(vlan), mac[3];
+	void *data, *end;
+	__u32 *w;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)n))
+		return -1;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	w = data;
+	if ((void *)(w + 5) > end)
+		return -1;
+	__builtin_memcpy(mac, inner ? w + 2 : w + 1, sizeof(mac));
+	__builtin_memcpy(w, mac, sizeof(mac));
+	w[3] = bpf_htonl(toe_vlan_word(toe_vlan_outer(vlan)));
+	if (inner)
+		w[4] = bpf_htonl(toe_vlan_word(inner));
+	return 0;
+}
+
 static __always_inline void *hdr_ipv4(void *p, void *end, struct hw_conn *c, __u32 l4_len, __u8 ect)
 {
 	__u32 *w = p, w0, w1, w2;
@@ -186,7 +211,8 @@ static __always_inline int hdr_tcp(void *p, void *end, struct hw_conn *c,
 
 /*
  * Write all headers over the beginning of the frame, which is hdr_len() +
- * hdr_sack_len() + h->len bytes long. Moves rcv_adv. sack: NULL or the blocks. -1: the frame is too short.
+ * hdr_sack_len() + h->len bytes long, tags before them. Moves rcv_adv. sack: NULL or the blocks. -1: the frame is too
+ * short.
  */
 static __always_inline int hdr_write(struct xdp_md *ctx, struct hw_conn *c,
 				     const struct toe_ring_ctl *ctl, const struct hdr *h,
@@ -205,7 +231,9 @@ static __always_inline int hdr_write(struct xdp_md *ctx, struct hw_conn *c,
 		p = hdr_ipv6(p, end, c, l4_len, h->ect);
 	if (!p)
 		return -1;
-	return hdr_tcp(p, end, c, ctl, h, sack, l4_len);
+	if (hdr_tcp(p, end, c, ctl, h, sack, l4_len))
+		return -1;
+	return c->vlan ? hdr_tags(ctx, c->vlan) : 0;
 }
 
 /* RFC 3168 6.1.4: acknowledgements without data are not ECN-capable; RFC 8257 and Linux: with DCTCP they are. */

@@ -126,7 +126,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, TOE_MAX_NICS);
+	__uint(max_entries, TOE_MAX_LINKS);
 	__type(key, struct toe_netdev);
 	__type(value, struct toe_netval);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);

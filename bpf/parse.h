@@ -12,8 +12,10 @@
 #define ECN_CE		3
 
 #define MAX_EXT_HDRS	4
+#define MAX_TAGS	2
 
 struct seg {
+	__u32 vlan;		/* toe/vlan.h */
 	__u32 seq;
 	__u32 ack;
 	__u32 tsval;
@@ -147,23 +149,23 @@ struct tag {			/* 802.1Q */
 	__be16 proto;
 };
 
-#define TAG_VID		0x0fff
-#define MAX_TAGS	2
-
 /*
- * Bytes of priority tags (802.1Q: VID 0), which say nothing of whose frame it is: Linux skips them, too. A frame with a
- * VLAN in it is of another link than the one that the engine is attached to: no IP, and so the kernel's.
+ * Bytes of tags. Those with a VLAN go to vlan; priority tags (802.1Q: VID 0) say nothing of whose frame it is: Linux
+ * skips them, too. With more tags than these it is not IP to us, and so the kernel's.
  */
-static __always_inline __u32 skip_tags(void *data, void *end, __be16 *proto)
+static __always_inline __u32 read_tags(void *data, void *end, __be16 *proto, __u32 *vlan)
 {
 	struct tag *t = data + sizeof(struct ethhdr);
-	__u32 len = 0;
+	__u32 len = 0, vid;
 
 	for (int i = 0; i < MAX_TAGS; i++, t++) {
-		if (*proto != bpf_htons(ETH_P_8021Q) && *proto != bpf_htons(ETH_P_8021AD))
+		bool ad = *proto == bpf_htons(ETH_P_8021AD);
+
+		if ((!ad && *proto != bpf_htons(ETH_P_8021Q)) || (void *)(t + 1) > end)
 			break;
-		if ((void *)(t + 1) > end || (t->tci & bpf_htons(TAG_VID)))
-			break;
+		vid = bpf_ntohs(t->tci) & TOE_VLAN_VID;
+		if (vid)
+			*vlan = toe_vlan_push(*vlan, vid, ad);
 		*proto = t->proto;
 		len += sizeof(*t);
 	}
@@ -189,7 +191,7 @@ __noinline int parse(struct xdp_md *ctx, struct toe_flow *f, struct seg *s)
 		return -1;
 	proto = eth->h_proto;
 	if (proto != bpf_htons(ETH_P_IP) && proto != bpf_htons(ETH_P_IPV6))
-		tags = skip_tags(data, end, &proto);
+		tags = read_tags(data, end, &proto, &s->vlan);
 	if (proto == bpf_htons(ETH_P_IP))
 		off = parse_ipv4(data + tags, end, f, s);
 	else if (proto == bpf_htons(ETH_P_IPV6))

@@ -110,6 +110,18 @@ static __always_inline int rx_state(struct xdp_md *ctx, struct hw_conn *c, struc
 	return toe_replay ? rx_to_kernel(ctx, c, f, s) : rx_kernel(c, s);
 }
 
+/* The same addresses and ports on another link are somebody else's. */
+static __always_inline int rx_link(struct xdp_md *ctx, struct hw_conn *c, struct toe_flow *f,
+				   struct seg *s)
+{
+	if (c->vlan == s->vlan)
+		return rx_state(ctx, c, f, s);
+	count(RX_OTHER_VLAN);
+	if (c->state == TOE_KERNEL)
+		c->tagged = TOE_TAGS_OTHER;
+	return XDP_PASS;
+}
+
 SEC("xdp")
 int toe_rx(struct xdp_md *ctx)
 {
@@ -128,7 +140,7 @@ int toe_rx(struct xdp_md *ctx)
 		count(RX_LOCK);
 		return XDP_DROP;
 	}
-	act = conn_is(c, &f) ? rx_state(ctx, c, &f, &s) : XDP_PASS;
+	act = conn_is(c, &f) ? rx_link(ctx, c, &f, &s) : XDP_PASS;
 	lock_drop(c);
 	return act;
 }

@@ -84,6 +84,8 @@ static __always_inline int rx_kernel(struct hw_conn *c, const struct seg *s)
 {
 	count(RX_PASS);
 	rx_note_reach(c, s);
+	if (s->vlan || c->tagged)
+		c->tagged = TOE_TAGS_RIGHT;
 	return XDP_PASS;
 }
 

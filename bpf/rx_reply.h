@@ -33,7 +33,7 @@ static __always_inline int ack_number(struct xdp_md *ctx, const struct hw_conn *
 	note->kind = NOTE_ACK;
 	note->hw_connid = c->hw_connid;
 	note->nr_cpu = ++slot->nr_cpu;
-	note->hdr_len = hdr_len(c);
+	note->hdr_len = hdr_len(c) + toe_vlan_len(c->vlan);
 	note->l4_off = 0;
 	note->proto = eth->h_proto;
 	eth->h_proto = 0;
@@ -44,7 +44,7 @@ static __always_inline int ack_with_note(struct xdp_md *ctx, struct hw_conn *c, 
 {
 	struct hdr h = { .seq = c->min.snd_nxt, .now_ms = r->now.ms, .flags = TCP_ACK, .ect = hdr_ect(c) };
 
-	if (hdr_resize(ctx, TRAIN_OFF + sizeof(struct train)) || hdr_write(ctx, c, r->ctl, &h, NULL))
+	if (hdr_resize(ctx, TRAIN_OFF + sizeof(struct train) - toe_vlan_len(c->vlan)) || hdr_write(ctx, c, r->ctl, &h, NULL))
 		return -1;
 	return ack_number(ctx, c);
 }

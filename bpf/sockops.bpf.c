@@ -193,6 +193,7 @@ static __always_inline void shadow_make(struct bpf_sock_ops *ops, struct tcp_soc
 		return;
 	c.cookie = bpf_get_socket_cookie(ops);
 	c.nic = net->nic;
+	c.vlan = net->vlan;
 	c.min.flow = *f;
 	min_capture(&c.min, tp);
 	c.seen_end = c.min.rcv_nxt;

@@ -19,7 +19,7 @@ static __always_inline int train_open(struct xdp_md *ctx, struct train *t)
 	if (data + TRAIN_OFF + sizeof(*t) > end)
 		return -1;
 	*t = *(struct train *)(data + TRAIN_OFF);
-	return t->hdr_len <= TOE_HDR_MAX && t->l4_off < t->hdr_len ? 1 : -1;
+	return t->hdr_len <= TOE_HDR_MAX + TOE_TAGS_MAX && t->l4_off < t->hdr_len ? 1 : -1;
 }
 
 /* Which segment is this? -1: one too many, or of a train that is over. */

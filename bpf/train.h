@@ -47,7 +47,7 @@ struct train {
 	__u8 pad[2];
 };
 _Static_assert(sizeof(struct train) == 48, "train");
-_Static_assert(TRAIN_OFF >= TOE_HDR_MAX, "the note would be under the headers");
+_Static_assert(TRAIN_OFF >= TOE_HDR_MAX + TOE_TAGS_MAX, "the note would be under the headers");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_HDR_LEN(2, 0) + TOE_TRAIN_MSS, "the note would be behind the frame");
 
 /* All copies are alike: which of them was met already is counted here. */

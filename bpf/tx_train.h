@@ -53,8 +53,8 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 	note->tx = c->tx;
 	note->base = ctl->tx_base;
 	note->v4 = c->min.flow.family == 2;
-	note->hdr_len = hdr_len(c);
-	note->l4_off = hdr_len(c) - sizeof(struct tcphdr) - (c->min.opts & TOE_OPT_TS ? 12 : 0);
+	note->hdr_len = hdr_len(c) + toe_vlan_len(c->vlan);
+	note->l4_off = note->hdr_len - sizeof(struct tcphdr) - (c->min.opts & TOE_OPT_TS ? 12 : 0);
 	note->l3_off = note->l4_off - (note->v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	note->proto = eth->h_proto;
 	eth->h_proto = 0;

@@ -290,7 +290,7 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 		return -ENOMEM;
 	gens[c->hw_connid] = e->gen;
 	c->app = app;
-	c->fd = (int)(uint32_t)e->sonode;
+	c->fd = (int)e->fd;
 	c->nic = e->nic;
 	c->rx = e->rx;
 	c->tx = e->tx;

@@ -273,7 +273,7 @@ static int claim(struct move *m)
 	e->hw_connid = c->hw_connid;
 	e->gen = c->gen;
 	e->nic = (uint8_t)c->nic;
-	e->sonode = (uint64_t)c->app->id << 32 | (uint32_t)c->fd;
+	e->fd = (uint32_t)c->fd;
 	e->app = (uint16_t)c->app->id;
 	e->rx = c->rx;
 	e->tx = c->tx;

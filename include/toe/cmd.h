@@ -11,8 +11,8 @@
 #include "toe/hw_conn.h"
 
 enum toe_cmd_op {
-	/* KERNEL or HW (or HOLD begun by the engine) -> HOLD. Sets next = cmd.next. Returns the entry in
-	 * conn. -ENOENT, -EBUSY (lock), -ESTALE (conn.cookie differs). */
+	/* KERNEL or HW (or HOLD begun by the engine) -> HOLD. Sets next = cmd.next and, from KERNEL, vlan. Returns the
+	 * entry in conn. -ENOENT, -EBUSY (lock), -ESTALE (conn.cookie differs). */
 	TOE_CMD_HOLD = 1,
 	/* HOLD: overwrite the entry with conn, except lock, state, next, nr_held. */
 	TOE_CMD_LOAD = 2,
@@ -21,7 +21,7 @@ enum toe_cmd_op {
 	 * nr_held = 0; a connection that enters HW has its figures published in
 	 * toe_ring_ctl and hw_clock and its wake bit set. */
 	TOE_CMD_FINISH = 3,
-	/* HW: dst_mac, src_mac, nic, ttl, tos, min.wnd_limit from conn. */
+	/* HW: dst_mac, src_mac, nic, vlan, ttl, tos, min.wnd_limit from conn. */
 	TOE_CMD_LINK = 4,
 	/* HW: retransmission timeout (RFC 6298 5.5, toe/rec.h rec_rto()): all that is not
 	 * SACKed is lost, cwnd = 1 segment, backoff from conn. Republishes. Answers as NEXT. */
@@ -32,7 +32,7 @@ enum toe_cmd_op {
 	 * again now, in rtx. */
 	TOE_CMD_NEXT = 7,
 	/* HOLD: what a toed needs that finds the entry like this after the socket was parked: hw_connid, gen,
-	 * sonode, app, rings, sk_flags, and the fields of LINK, from conn. */
+	 * fd, app, rings, sk_flags, and the fields of LINK, from conn. */
 	TOE_CMD_CLAIM = 8,
 	/* HOLD of what was in HW: rx and tx from conn, which hold the same bytes as those before, and
 	 * min.copied_seq and min.write_seq, which say where they begin and end, and min.wnd_limit. Republishes. */

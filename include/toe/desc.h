@@ -18,6 +18,7 @@
 /* header bytes by family on the wire and by timestamps */
 #define TOE_HDR_LEN(family, ts)	(14 + ((family) == 2 ? 20 : 40) + 20 + ((ts) ? 12 : 0))
 #define TOE_HDR_MAX		86
+#define TOE_TAGS_MAX		8	/* VLAN tags that the engine puts before them, toe/vlan.h */
 
 /* A train needs room for a note in the frame: no shorter MSS. */
 #define TOE_TRAIN_MSS		256U

@@ -18,6 +18,7 @@
 #include <linux/types.h>
 #endif
 #include "toe/limits.h"
+#include "toe/vlan.h"
 
 /* The key. IPv4 addresses are stored IPv4-mapped (::ffff:a.b.c.d). */
 struct toe_flow {
@@ -108,6 +109,11 @@ enum toe_rec_hot {		/* hw_conn.rec: why an acknowledgement is to look at hw_rec 
 	TOE_REC_TLP = 4,	/* a tail loss probe is out */
 };
 
+enum toe_tags {			/* hw_conn.tagged */
+	TOE_TAGS_RIGHT = 1,	/* those of hw_conn.vlan */
+	TOE_TAGS_OTHER = 2,
+};
+
 enum toe_sk_flag {		/* what parking hides and an upload puts back */
 	TOE_SK_KEEPALIVE = 1,
 	TOE_SK_REUSEADDR = 2,
@@ -137,7 +143,8 @@ struct hw_conn {
 	__u8 nic;		/* index into nics */
 	__u8 why;		/* enum toe_why: what made the engine ask for an upload */
 	__u64 cookie;		/* CONN_T: the kernel's socket cookie */
-	__u64 sonode;		/* SONODE: application id << 32 | file descriptor */
+	__u32 fd;		/* SONODE: that of file descriptor fd of application app */
+	__u32 vlan;		/* tags of its link, toe/vlan.h: frames with others are not its own */
 	struct min_tcp min;	/* MIN_TCP_T */
 	struct toe_ring_ref rx;
 	struct toe_ring_ref tx;
@@ -161,7 +168,10 @@ struct hw_conn {
 		};
 	};
 	__u16 nr_held;		/* HOLD: frames put in the hold ring */
-	__u8 dupacks;
+	union {
+		__u8 dupacks;
+		__u8 tagged;	/* KERNEL: enum toe_tags, of the last frame that came; 0: none that would tell */
+	};
 	__u8 ca_state;		/* enum toe_ca */
 	__u32 recover;		/* RFC 6582 */
 	/* KERNEL: the next two keep snd_una and since when it has not moved, for the next offload */

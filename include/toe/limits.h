@@ -11,6 +11,7 @@
 
 #define TOE_MAX_CONNS		65536	/* entries of hw_conn_t; HW_CONNID 1..65535 */
 #define TOE_MAX_NICS		64	/* attached interfaces, index 0 unused */
+#define TOE_MAX_LINKS		8192	/* attached interfaces and VLAN devices over them */
 #define TOE_MAX_QPS		1024	/* queue pairs, index 0 unused */
 #define TOE_QP_DAEMON		1	/* the daemon's own, privileged queue pair */
 #define TOE_MAX_SLABS		1024

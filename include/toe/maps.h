@@ -59,7 +59,8 @@ struct toe_netdev {		/* key of nets: what sockops sees of a socket */
 };
 struct toe_netval {
 	__u16 net;
-	__u16 nic;
+	__u16 nic;		/* attached: the device itself, or below it */
+	__u32 vlan;		/* tags of the device above nic, toe/vlan.h; 0: it is nic */
 };
 
 /*
@@ -106,7 +107,8 @@ struct toe_netval {
 	X(TX_TRAIN_SEGS, "segments that left in a train") \
 	X(TX_NO_TRAIN,	"trains refused, the interface has none of that length") \
 	X(TX_TRAIN_LOST, "segments of a train that could not be made") \
-	X(RX_ACKS_SAVED, "acknowledgements that a newer one stood for")
+	X(RX_ACKS_SAVED, "acknowledgements that a newer one stood for") \
+	X(RX_OTHER_VLAN, "frames of known connections but for their VLAN tags, passed")
 
 enum toe_stat {
 #define X(sym, text) TOE_ST_##sym,
@@ -156,7 +158,10 @@ enum toe_stat {
 	X(NO_ROUTE,	"no route to the peer: cannot upload now") \
 	X(PMTU,		"path MTU changed") \
 	X(NO_FILES,	"toed has no free descriptor") \
-	X(BULK,		"sends or receives in bulk")
+	X(BULK,		"sends or receives in bulk") \
+	X(STRIPPED,	"interface takes VLAN tags off (ethtool -K: rxvlan off)") \
+	X(UNTAGGED,	"no frame with its VLAN tags seen yet") \
+	X(TAG_ROOM,	"no room for VLAN tags: lower the VLAN's MTU")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

@@ -29,8 +29,9 @@ struct seg {			/* in host byte order */
 	__u8 ecn;
 	const __u8 *raw_opts;	/* instead of the usual */
 	unsigned int raw_len;
-	__u16 tag[2];		/* 802.1Q TCIs, the outer one first */
+	__u16 tag[2];		/* TCIs instead of the link's, the outer one first */
 	__u8 nr_tags;
+	bool other_link;	/* not the link's tags, even if there are none here */
 };
 
 struct frame {
@@ -39,6 +40,7 @@ struct frame {
 };
 
 static bool v6;
+static __u32 vlan;	/* tags of the connection's link, toe/vlan.h */
 static __u8 sent_ecn;	/* ECN field that dissect() expects */
 
 static inline __u8 pattern(__u32 seq)
@@ -152,15 +154,34 @@ static inline unsigned int put_ip(__u8 *ip, const struct seg *s, unsigned int l4
 	return ihl;
 }
 
-/* Behind the addresses; of two the outer one is 802.1ad's. */
+/* Behind the addresses. */
+static inline void put_tag(struct frame *fr, unsigned int proto, unsigned int tci)
+{
+	memmove(fr->data + 16, fr->data + 12, fr->len - 12);
+	put16(fr->data + 12, proto);
+	put16(fr->data + 14, tci);
+	fr->len += 4;
+}
+
+static inline void put_link(struct frame *fr, __u32 tags)
+{
+	for (; tags; tags >>= 13)
+		put_tag(fr, tags & 0x1000 ? 0x88a8 : 0x8100, tags & 0xfff);
+}
+
+/* Of two tags the outer one is 802.1ad's. */
 static inline void put_tags(struct frame *fr, const struct seg *s)
 {
-	for (int i = s->nr_tags - 1; i >= 0; i--) {
-		memmove(fr->data + 16, fr->data + 12, fr->len - 12);
-		put16(fr->data + 12, i || s->nr_tags == 1 ? 0x8100 : 0x88a8);
-		put16(fr->data + 14, s->tag[i]);
-		fr->len += 4;
-	}
+	for (int i = s->nr_tags - 1; i >= 0; i--)
+		put_tag(fr, i || s->nr_tags == 1 ? 0x8100 : 0x88a8, s->tag[i]);
+	if (!s->nr_tags && !s->other_link)
+		put_link(fr, vlan);
+}
+
+/* Where IP begins in frames of the link. */
+static inline unsigned int l3_off(void)
+{
+	return 14 + (vlan ? vlan >> 13 ? 8 : 4 : 0);
 }
 
 /* A segment from the peer. */
@@ -221,15 +242,18 @@ static inline void parse_opts(const __u8 *o, const __u8 *end, struct seg *s)
 /* A segment of ours: checks everything that does not vary, returns the rest. */
 static inline struct seg dissect(const struct frame *fr)
 {
-	const __u8 *ip = fr->data + 14, *tcp = ip + (v6 ? 40 : 20);
+	const __u8 *ip = fr->data + l3_off(), *tcp = ip + (v6 ? 40 : 20);
 	struct toe_flow f = test_flow();
+	struct frame link = { .len = 14 };
 	unsigned int l4_len = v6 ? get16(ip + 4) : get16(ip + 2) - 20, hl = (tcp[12] >> 4) * 4;
 	struct seg s = { .seq = get32(tcp + 4), .ack = get32(tcp + 8), .flags = tcp[13],
 			 .window = (__u16)get16(tcp + 14), .len = l4_len - hl };
 
 	assert_memory_equal(fr->data, "\2\0\0\0\0\2\2\0\0\0\0\1", 12);
-	assert_int_equal(get16(fr->data + 12), v6 ? 0x86dd : 0x0800);
-	assert_int_equal(fr->len, 14 + (v6 ? 40 : 20) + l4_len);
+	put16(link.data + 12, v6 ? 0x86dd : 0x0800);
+	put_link(&link, vlan);
+	assert_memory_equal(fr->data + 12, link.data + 12, l3_off() - 12);
+	assert_int_equal(fr->len, l3_off() + (v6 ? 40 : 20) + l4_len);
 	if (v6) {
 		assert_int_equal(get32(ip), 0x60000000U | (0x10U | sent_ecn) << 20);
 		assert_int_equal(get16(ip + 6), 6 << 8 | 61);
@@ -304,7 +328,7 @@ static inline struct hw_conn test_conn(void)
 			     .rx = { .unit = CHUNK_RX * TOE_CHUNK_UNITS, .order = ENV_ORDER },
 			     .tx = { .unit = CHUNK_TX * TOE_CHUNK_UNITS, .order = ENV_ORDER }, .qp = ENV_QP, .app = ENV_APP,
 			     .dst_mac = { 2, 0, 0, 0, 0, 2 }, .src_mac = { 2, 0, 0, 0, 0, 1 },
-			     .tos = 0x10, .ttl = 61 };
+			     .tos = 0x10, .ttl = 61, .vlan = vlan };
 
 	c.min = (struct min_tcp){ .flow = test_flow(), .snd_una = SND0, .snd_nxt = SND0, .snd_wnd = WND,
 		.snd_wl1 = RCV0, .snd_wl2 = SND0, .snd_max_wnd = WND, .write_seq = SND0, .rcv_nxt = RCV0,
@@ -353,7 +377,7 @@ static inline void make_hw(struct hw_conn c)
 	struct toe_flow f = c.min.flow;
 
 	make_shadow(&c);
-	assert_int_equal(env_op(&f, TOE_CMD_HOLD, TOE_HW, &(struct hw_conn){ .cookie = c.cookie }), 0);
+	assert_int_equal(env_op(&f, TOE_CMD_HOLD, TOE_HW, &(struct hw_conn){ .cookie = c.cookie, .vlan = vlan }), 0);
 	assert_int_equal(env_op(&f, TOE_CMD_LOAD, 0, &c), 0);
 	assert_int_equal(env_op(&f, TOE_CMD_FINISH, 0, &c), 0);
 	env_woken();
@@ -366,6 +390,23 @@ static inline int start_hw(void **state)
 	(void)state;
 	make_hw(test_conn());
 	return 0;
+}
+
+/* Over either protocol, without tags and with one and two. */
+static inline int on_all_links(const struct CMUnitTest *cases, size_t nr)
+{
+	static const struct { const char *name; bool v6; __u32 vlan; } links[] = {
+		{ "IPv4", false, 0 }, { "IPv6", true, 0 }, { "IPv4 over 802.1Q", false, 0xabc },
+		{ "IPv6 over 802.1ad and 802.1Q", true, (0x1000 | 5) << 13 | 7 },
+	};
+	int failed = 0;
+
+	for (size_t i = 0; i < NR(links); i++) {
+		v6 = links[i].v6;
+		vlan = links[i].vlan;
+		failed += _cmocka_run_group_tests(links[i].name, cases, nr, NULL, NULL);
+	}
+	return failed;
 }
 
 static inline const struct hw_conn *conn(void)

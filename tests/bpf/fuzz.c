@@ -69,6 +69,7 @@ static void restart(void)
 	struct hw_conn c;
 
 	v6 = below(2);
+	vlan = below(2) ? 0 : below(2) ? 5 : (0x1000 | 6) << 13 | 7;
 	c = test_conn();
 	c.min.opts = (__u8)(below(4) ? TOE_OPT_TS | TOE_OPT_SACK | TOE_OPT_WSCALE : below(16));
 	c.min.rcv_wscale = (__u8)below(11);
@@ -94,6 +95,12 @@ static struct seg random_seg(void)
 			 .window = (__u16)(below(4) ? WND >> 3 : rnd_next(&rnd)), .ecn = (__u8)below(4),
 			 .no_ts = !(m->opts & TOE_OPT_TS), .bad_csum = !below(16) };
 
+	if (!below(16)) {
+		s.other_link = true;
+		s.nr_tags = (__u8)below(3);
+		s.tag[0] = (__u16)(below(2) << 13 | below(8));
+		s.tag[1] = (__u16)(below(2) << 13 | below(8));
+	}
 	if (!below(64))
 		s.flags = (__u8)rnd_next(&rnd);
 	if (!below(4)) {
@@ -108,7 +115,7 @@ static struct seg random_seg(void)
 
 static void fix_csum(struct frame *fr)
 {
-	__u8 *ip = fr->data + 14, *tcp = ip + (v6 ? 40 : 20);
+	__u8 *ip = fr->data + l3_off(), *tcp = ip + (v6 ? 40 : 20);
 	unsigned int l4_len = fr->len - (unsigned int)(tcp - fr->data);
 
 	put16(tcp + 16, 0);
@@ -165,6 +172,7 @@ static void wagons(const struct toe_desc *d, unsigned int nr)
 		if (act == XDP_PASS)
 			judge(inv_out(&at, out.data, out.len, 1), nr);
 	}
+	look(&is);		/* its mark is gone */
 	nr_trains++;
 }
 

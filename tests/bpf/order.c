@@ -240,10 +240,7 @@ int main(void)
 		cmocka_unit_test(all_orders), cmocka_unit_test(all_overlaps),
 		cmocka_unit_test(rst_places), cmocka_unit_test(syn_places),
 	};
-	int failed;
 
 	env_open();
-	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
-	v6 = true;
-	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+	return on_all_links(cases, NR(cases));
 }

@@ -339,10 +339,7 @@ int main(void)
 		CASE(no_flight_no_duplicate),
 		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
-	int failed;
 
 	env_open();
-	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
-	v6 = true;
-	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+	return on_all_links(cases, NR(cases));
 }

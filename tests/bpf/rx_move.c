@@ -6,7 +6,7 @@ static struct toe_flow flow;
 
 static int hold(__u8 next)
 {
-	return env_op(&flow, TOE_CMD_HOLD, next, &(struct hw_conn){ .cookie = 4711 });
+	return env_op(&flow, TOE_CMD_HOLD, next, &(struct hw_conn){ .cookie = 4711, .vlan = vlan });
 }
 
 static void shadow(void **state)
@@ -282,12 +282,12 @@ static void extension_headers(void **state)
 {
 	struct seg s = plain(RCV0, 10);
 	struct frame fr = *build(&s);
-	__u8 *ip = fr.data + 14;
+	__u8 *ip = fr.data + l3_off();
 
 	(void)state;
 	if (!v6)
 		skip();
-	memmove(ip + 56, ip + 40, fr.len - 54);
+	memmove(ip + 56, ip + 40, fr.len - l3_off() - 40);
 	memset(ip + 40, 0, 16);
 	fr.len += 16;
 	put16(ip + 4, get16(ip + 4) + 16);
@@ -340,13 +340,34 @@ static void locked_too_long(void **state)
 	assert_int_equal(hold(TOE_HW), -EBUSY);
 }
 
-static const struct { __u16 tag[2]; __u8 nr; bool ours; } tags[] = {
-	{ { 0 }, 1, true }, { { 0xe000 }, 1, true }, { { 0x1000, 0xa000 }, 2, true },
-	{ { 5 }, 1, false }, { { 0xe005 }, 1, false }, { { 0, 5 }, 2, false }, { { 5, 0 }, 2, false },
-	{ { 0xfff }, 1, false },
+/* Over 802.1Q alone the link is VLAN 0xabc, over 802.1ad and 802.1Q it is 5 and 7: on_all_links(). */
+enum { NOBODY, PLAIN, ONE, TWO };
+
+static const struct { __u16 tag[2]; __u8 nr; __u8 whose; } tags[] = {
+	{ { 0 }, 0, PLAIN }, { { 0 }, 1, PLAIN }, { { 0xe000 }, 1, PLAIN }, { { 0x1000, 0xa000 }, 2, PLAIN },
+	{ { 0xabc }, 1, ONE }, { { 0xeabc }, 1, ONE }, { { 0, 0xabc }, 2, ONE }, { { 0x6000, 0x2abc }, 2, ONE },
+	{ { 5, 7 }, 2, TWO }, { { 0xe005, 0x6007 }, 2, TWO },
+	{ { 5 }, 1, NOBODY }, { { 7 }, 1, NOBODY }, { { 0xabd }, 1, NOBODY }, { { 0xfff }, 1, NOBODY },
+	{ { 0xabc, 0 }, 2, NOBODY },	/* of 802.1ad */
+	{ { 5, 0 }, 2, NOBODY }, { { 0, 7 }, 2, NOBODY }, { { 7, 5 }, 2, NOBODY }, { { 5, 8 }, 2, NOBODY },
+	{ { 6, 7 }, 2, NOBODY }, { { 0xabc, 0xabc }, 2, NOBODY },
 };
 
-/* 802.1Q: a tag with VID 0 carries a priority only, the frame is as one without. Every other one is another link's. */
+static __u8 link_here(void)
+{
+	return !vlan ? PLAIN : l3_off() == 18 ? ONE : TWO;
+}
+
+static struct seg with_tags(struct seg s, size_t i)
+{
+	s.nr_tags = tags[i].nr;
+	s.other_link = true;
+	memcpy(s.tag, tags[i].tag, sizeof(s.tag));
+	return s;
+}
+
+/* A frame is the connection's if it has the VLANs of its link, whatever the priority. 802.1Q: a tag with VID 0 carries a
+ * priority only. */
 static void vlan_tags(void **state)
 {
 	__u32 seq = RCV0;
@@ -354,20 +375,20 @@ static void vlan_tags(void **state)
 	(void)state;
 	make_hw(test_conn());
 	for (size_t i = 0; i < NR(tags); i++) {
-		struct seg s = plain(seq, MSS);
+		struct seg s = with_tags(plain(seq, MSS), i);
+		bool ours = tags[i].whose == link_here();
 
-		s.nr_tags = tags[i].nr;
-		memcpy(s.tag, tags[i].tag, sizeof(s.tag));
 		env_mark();
 		for (int k = 0; k < 2; k++, s.seq += MSS) {
 			int act = rx(&s);
 
-			assert_int_equal(act == XDP_PASS, !tags[i].ours);
-			assert_int_equal(COUNTED(RX_SEGS), tags[i].ours ? k + 1 : 0);
+			assert_int_equal(act == XDP_PASS, !ours);
+			assert_int_equal(COUNTED(RX_SEGS), ours ? k + 1 : 0);
+			assert_int_equal(COUNTED(RX_OTHER_VLAN), ours ? 0 : k + 1);
 		}
-		seq += tags[i].ours ? 2 * MSS : 0;
+		seq += ours ? 2 * MSS : 0;
 		assert_int_equal(conn()->min.rcv_nxt, seq);
-		if (tags[i].ours) {	/* the second segment's frame became the acknowledgement, which has no tag */
+		if (ours) {	/* the second segment's frame became the acknowledgement, which has the link's tags */
 			assert_int_equal(dissect(&out).ack, seq);
 			assert_int_equal(COUNTED(RX_ACKS_OUT), 1);
 		}
@@ -375,27 +396,106 @@ static void vlan_tags(void **state)
 	check_ring(RCV0, seq);
 }
 
-/* Held with its tag, and replayed into either path. */
-static void vlan_tags_held(void **state)
+/* Nothing of another link changes anything, also what would make the engine ask for an upload or challenge. */
+static void vlan_foreign(void **state)
+{
+	struct hw_conn before;
+
+	(void)state;
+	make_hw(test_conn());
+	before = *conn();
+	for (size_t i = 0; i < NR(tags); i++) {
+		static const __u8 flags[] = { ACK, ACK | FIN, RST, SYN, ACK | URG };
+
+		for (size_t k = 0; k < NR(flags) && tags[i].whose != link_here(); k++) {
+			struct seg s = with_tags(plain(RCV0, 0), i);
+
+			s.flags = flags[k];
+			assert_int_equal(rx(&s), XDP_PASS);
+			assert_memory_equal(conn(), &before, sizeof(before));
+		}
+	}
+	assert_int_equal(env_drain(), 0);
+}
+
+/* Of a shadow: how far frames reach, and whether they have its tags. */
+static void vlan_shadow(void **state)
 {
 	struct hw_conn c = test_conn();
-	struct seg s = plain(RCV0, 300);
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	make_shadow(&c);
+	for (size_t i = 0; i < NR(tags); i++) {
+		struct seg other = with_tags(s, i);
+
+		if (tags[i].whose == link_here())
+			continue;
+		assert_int_equal(rx(&other), XDP_PASS);
+		assert_int_equal(conn()->seen_end, RCV0);
+		assert_int_equal(conn()->tagged, TOE_TAGS_OTHER);
+	}
+	assert_int_equal(rx(&s), XDP_PASS);
+	assert_int_equal(conn()->seen_end, RCV0 + 100);
+	assert_int_equal(conn()->tagged, TOE_TAGS_RIGHT);
+	make_shadow(&c);
+	assert_int_equal(rx(&s), XDP_PASS);
+	assert_int_equal(conn()->tagged, vlan ? TOE_TAGS_RIGHT : 0);
+}
+
+/* HOLD looks for the tags that it names from then on, and forgets what was seen of others. */
+static void vlan_changed(void **state)
+{
+	struct hw_conn c = test_conn(), to = { .cookie = 4711, .vlan = 0xdef };
+	struct seg s = plain(RCV0, 100);
+
+	(void)state;
+	make_shadow(&c);
+	rx(&s);
+	assert_int_equal(env_op(&flow, TOE_CMD_HOLD, TOE_KERNEL, &to), 0);
+	assert_int_equal(conn()->vlan, 0xdef);
+	assert_int_equal(rx(&s), XDP_PASS);
+	to = (struct hw_conn){ .cookie = 4711 };
+	assert_int_equal(env_op(&flow, TOE_CMD_FINISH, 0, &to), 0);
+	assert_int_equal(conn()->tagged, 0);
+	s.nr_tags = 1;
+	s.tag[0] = 0xdef;
+	s.seq += 100;
+	assert_int_equal(rx(&s), XDP_PASS);
+	assert_int_equal(conn()->seen_end, RCV0 + 200);
+	assert_int_equal(conn()->tagged, TOE_TAGS_RIGHT);
+}
+
+/* Held with its tags, and replayed into either path. */
+static void vlan_held(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct seg s = plain(RCV0, 300), other = s;
+	struct frame fr;
 
 	(void)state;
 	make_shadow(&c);
 	assert_int_equal(hold(TOE_HW), 0);
-	s.nr_tags = 1;
+	other.other_link = true;
+	other.nr_tags = 2;
+	other.tag[1] = 9;
+	assert_int_equal(rx(&other), XDP_PASS);		/* not even held */
+	assert_int_equal(env_drain(), 0);
+	if (!vlan)
+		s.nr_tags = 1;
+	fr = *build(&s);
 	assert_int_equal(rx(&s), XDP_DROP);
 	assert_int_equal(env_drain(), 1);
-	assert_int_equal(env.last.frame[12], 0x81);
+	assert_int_equal(env.last.len, fr.len);
+	assert_memory_equal(env.last.frame, fr.data, fr.len);
 	assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
 	assert_int_equal(replay(env.last.frame, env.last.len), XDP_DROP);
 	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 300);
 	check_ring(RCV0, RCV0 + 300);
-	s.nr_tags = 2;			/* a VLAN: not even held */
-	s.tag[1] = 7;
-	assert_int_equal(rx(&s), XDP_PASS);
-	assert_int_equal(env_drain(), 0);
+	assert_int_equal(hold(TOE_KERNEL), 0);		/* and into the kernel, as it came */
+	assert_int_equal(replay(env.last.frame, env.last.len), XDP_PASS);
+	assert_int_equal(out.len, fr.len);
+	assert_memory_equal(out.data, fr.data, fr.len);
 }
 
 static int start(void **state)
@@ -412,14 +512,11 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw),
-		CASE(late_dsack), CASE(partial_checksum),
-		CASE(strange_segments), CASE(challenges), CASE(vlan_tags), CASE(vlan_tags_held),
+		CASE(late_dsack), CASE(partial_checksum), CASE(strange_segments), CASE(challenges),
+		CASE(vlan_tags), CASE(vlan_foreign), CASE(vlan_shadow), CASE(vlan_changed), CASE(vlan_held),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
-	int failed;
 
 	env_open();
-	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
-	v6 = true;
-	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+	return on_all_links(cases, NR(cases));
 }

@@ -68,7 +68,7 @@ static void attach(const char *dir)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .pin_root_path = dir);
 	struct toe_netdev key = { .ifindex = 1 };
-	struct toe_netval val = { .net = NET, .nic = NIC };
+	struct toe_netval val = { .vlan = 0x1005 << 13 | 7, .net = NET, .nic = NIC };
 	socklen_t len = sizeof(key.netns_cookie);
 	int sock = socket(AF_INET, SOCK_STREAM, 0), fd = open(cgroup, O_RDONLY);
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
@@ -184,6 +184,7 @@ static void check_shadow(int fd, const struct toe_flow *f)
 	assert_int_equal(c->state, TOE_KERNEL);
 	assert_int_equal(c->cookie, cookie_of(fd));
 	assert_int_equal(c->nic, NIC);
+	assert_int_equal(c->vlan, 0x1005 << 13 | 7);
 	assert_memory_equal(&c->min.flow, f, sizeof(*f));
 	assert_int_equal(c->min.snd_wscale, ti.tcpi_snd_wscale);
 	assert_int_equal(c->min.rcv_wscale, ti.tcpi_rcv_wscale);

@@ -422,10 +422,7 @@ int main(void)
 		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
 		CASE(only_in_hardware), CASE(speed),
 	};
-	int failed;
 
 	env_open();
-	failed = cmocka_run_group_tests_name("IPv4", cases, NULL, NULL);
-	v6 = true;
-	return failed + cmocka_run_group_tests_name("IPv6", cases, NULL, NULL);
+	return on_all_links(cases, NR(cases));
 }

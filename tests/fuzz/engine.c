@@ -47,6 +47,8 @@ static size_t in_len;
 static uint8_t old_ring[TOE_CHUNK_DATA << 1], now_ring[TOE_CHUNK_DATA << 1];
 static struct hw_conn other;		/* as it has to stay */
 static uint8_t v6;
+static const uint32_t links[4] = { 0, 0, 5, (0x1000 | 6) << 13 | 7 };	/* toe/vlan.h */
+static uint32_t link;
 
 static uint8_t byte(void)
 {
@@ -134,6 +136,7 @@ static void make_conn(int nr, uint32_t id, uint16_t port, uint8_t chunk)
 
 	*c = (struct hw_conn){ .hw_connid = id, .gen = GEN, .nic = 2, .cookie = 4711, .app = APP, .qp = QP,
 			       .rx.unit = chunk * TOE_CHUNK_UNITS, .tx.unit = CHUNK_TX * TOE_CHUNK_UNITS, .ttl = 61, .next = TOE_HW,
+			       .vlan = link,
 			       .state = TOE_HOLD, .dst_mac = { 2, 2 }, .src_mac = { 2, 1 } };
 	c->rx.order = nr ? TOE_ORDER_64 : TOE_ORDER_64 + (opts >> 6) % 3;
 	c->tx.order = opts >> 7 ? TOE_ORDER_64 : 0;
@@ -170,6 +173,7 @@ static void start(void)
 	shim_forget();
 	shim.now_ns = 1000000000;
 	v6 = knobs & 1;
+	link = links[knobs >> 5 & 3];
 	toe_nic_id = 2;
 	toe_net = 7;
 	toe_replay = 0;
@@ -260,8 +264,21 @@ static void put_csum(uint8_t *ip, uint32_t l4_len)
 	put16(tcp + 16, ~(uint32_t)fold(inv_sum(tcp, l4_len, inv_sum(v6 ? ip + 8 : ip + 12, v6 ? 32 : 8, 6 + l4_len))));
 }
 
+static uint32_t l3_off(void)
+{
+	return 14 + (link ? link >> 13 ? 8 : 4 : 0);
+}
+
+static uint32_t put_tag(uint8_t *d, uint32_t len, uint32_t tag)
+{
+	memmove(d + 16, d + 12, len - 12);
+	put16(d + 12, tag & 0x1000 ? 0x88a8 : 0x8100);
+	put16(d + 14, tag & 0xfff);
+	return len + 4;
+}
+
 /* A segment from the peer, near what fits. */
-static uint32_t segment(uint8_t *d)
+static uint32_t segment_untagged(uint8_t *d)
 {
 	static const uint8_t flags[8] = { 0x10, 0x10, 0x18, 0x50, 0x90, 0x11, 0x14, 0x12 };
 	const struct min_tcp *m = &conn()->min;
@@ -285,6 +302,24 @@ static uint32_t segment(uint8_t *d)
 	return 14 + (v6 ? 40 : 20) + l4_len;
 }
 
+static uint32_t segment(uint8_t *d)
+{
+	uint32_t len = segment_untagged(d);
+
+	for (uint32_t tags = link; tags; tags >>= 13)
+		len = put_tag(d, len, tags);
+	return len;
+}
+
+static uint32_t other_tags(uint8_t *d)
+{
+	uint32_t len = segment_untagged(d), nr = byte() & 3;
+
+	while (nr--)
+		len = put_tag(d, len, byte() & 1 ? byte() & 7 : links[byte() & 3]);
+	return len;
+}
+
 static uint32_t mutated(uint8_t *d)
 {
 	uint32_t len = segment(d), nr = byte() & 7;
@@ -292,7 +327,7 @@ static uint32_t mutated(uint8_t *d)
 	for (uint32_t i = 0; i < nr; i++)
 		d[byte() % (len < 100 ? len : 100)] ^= byte();
 	if (byte() & 1)
-		put_csum(d + 14, len - 14 - (v6 ? 40 : 20));
+		put_csum(d + l3_off(), len - l3_off() - (v6 ? 40 : 20));
 	if (byte() & 1)
 		len -= byte() % len;
 	return len;
@@ -327,6 +362,15 @@ static void check_out(int act, const struct inv_state *a, uint32_t len)
 		die(bad);
 }
 
+/* It may be the other connection's, behind whatever tags. */
+static int others(const uint8_t *d, uint32_t len)
+{
+	for (uint32_t l3 = 14; l3 <= 22 && len > l3 + 42; l3 += 4)
+		if (d[l3 + (v6 ? 40 : 20) + 1] == (40001 & 0xff))
+			return 1;
+	return 0;
+}
+
 static void from_wire(const uint8_t *d, uint32_t len)
 {
 	static struct inv_state b, a;
@@ -339,7 +383,7 @@ static void from_wire(const uint8_t *d, uint32_t len)
 	snapshot(&a, now_ring);
 	if (act < XDP_DROP || act > XDP_REDIRECT)
 		die("a verdict that is none");
-	if (len > 56 && d[14 + (v6 ? 40 : 20) + 1] == (40001 & 0xff))	/* it may be the other's */
+	if (others(d, len))
 		other = shim.conn[1].c;
 	else
 		check_out(act, &a, out_len);
@@ -496,6 +540,7 @@ static void step(void)
 	shim.hold_full = what >> 7;
 	switch (what & 15) {
 	default: from_wire(d, segment(d)); break;
+	case 7: from_wire(d, other_tags(d)); break;
 	case 8: from_wire(d, mutated(d)); break;
 	case 9: from_wire(d, raw(d)); break;
 	case 10: case 11: descriptor(); break;

@@ -33,6 +33,7 @@ struct inv_frame {			/* a TCP segment, read independently */
 	__u8 flags, has_ts, csum_ok, ecn, v6;
 	const __u8 *addrs, *ports, *macs;
 	__u32 addr_len;
+	__u32 nr_tags, nr_vlans, vlan[2];	/* vlan: those that are not 0, the outer first, as 0x8100 or 0x88a8 << 16 | VID */
 };
 
 #define INV(cond, text) do { if (!(cond)) return (text); } while (0)
@@ -60,6 +61,20 @@ INV_PURE __u32 inv_sum(const __u8 *p, __u32 len, __u32 sum)
 	return sum;
 }
 
+/* Are these VLANs those of the connection's link? */
+INV_PURE int inv_link(__u32 link, const struct inv_frame *f)
+{
+	__u32 want[2] = { link >> 13 ? link >> 13 : link, link >> 13 ? link & 0x1fff : 0 };
+
+	for (int i = 0; i < 2; i++) {
+		__u32 w = want[i] ? (want[i] & 0x1000 ? 0x88a80000 : 0x81000000) | (want[i] & 0xfff) : 0;
+
+		if (f->vlan[i] != w)
+			return 0;
+	}
+	return 1;
+}
+
 INV_PURE void inv_options(const __u8 *p, const __u8 *end, struct inv_frame *f)
 {
 	while (p < end && *p) {
@@ -83,14 +98,18 @@ INV_PURE void inv_options(const __u8 *p, const __u8 *end, struct inv_frame *f)
 	}
 }
 
-/* A whole, plain TCP segment behind at most two VLAN tags? 0: no. */
+/* A whole, plain TCP segment behind at most two VLAN tags? 0: no; then of f only the tags are right. */
 INV_PURE int inv_read(const __u8 *d, __u32 len, int partial_ok, struct inv_frame *f)
 {
 	__u32 off = 14, ip_len, total, hdr, sum;
 	const __u8 *ip, *tcp;
 
-	while (off <= 18 && len >= off + 4 && (inv_be16(d + off - 2) == 0x8100 || inv_be16(d + off - 2) == 0x88a8))
+	while (off <= 18 && len >= off + 4 && (inv_be16(d + off - 2) == 0x8100 || inv_be16(d + off - 2) == 0x88a8)) {
+		if (inv_be16(d + off) & 0xfff)
+			f->vlan[f->nr_vlans++] = inv_be16(d + off - 2) << 16 | (inv_be16(d + off) & 0xfff);
+		f->nr_tags++;
 		off += 4;
+	}
 	if (len < off + 40)
 		return 0;
 	ip = d + off;
@@ -211,9 +230,9 @@ INV_PURE const char *inv_identity(const struct inv_state *b, const struct inv_st
 {
 	INV(inv_bytes_equal(&b->c.min.flow, &a->c.min.flow, sizeof(a->c.min.flow)), "the flow changed");
 	INV(b->c.hw_connid == a->c.hw_connid && b->c.gen == a->c.gen, "HW_CONNID or generation changed");
-	INV(b->c.cookie == a->c.cookie && b->c.sonode == a->c.sonode && b->c.app == a->c.app, "the owner changed");
+	INV(b->c.cookie == a->c.cookie && b->c.fd == a->c.fd && b->c.app == a->c.app, "the owner changed");
 	INV(inv_bytes_equal(&b->c.rx, &a->c.rx, 4) && inv_bytes_equal(&b->c.tx, &a->c.tx, 4), "a ring moved");
-	INV(b->c.nic == a->c.nic && b->c.ttl == a->c.ttl && b->c.tos == a->c.tos, "the way out changed");
+	INV(b->c.nic == a->c.nic && b->c.vlan == a->c.vlan && b->c.ttl == a->c.ttl && b->c.tos == a->c.tos, "the way out changed");
 	INV(inv_bytes_equal(b->c.dst_mac, a->c.dst_mac, 12), "the hardware addresses changed");
 	INV(b->c.min.snd_mss == a->c.min.snd_mss && b->c.min.opts == a->c.min.opts, "what was negotiated changed");
 	return NULL;
@@ -316,6 +335,10 @@ INV_PURE const char *inv_rx(const struct inv_state *b, const struct inv_state *a
 	struct inv_frame fr = { 0 }, *f = inv_read(frame, len, b->partial_ok, &fr) ? &fr : NULL;
 	const char *bad = inv_entry(a);
 
+	if (!inv_link(b->c.vlan, &fr)) {
+		f = NULL;
+		INV(inv_bytes_equal(&b->c, &a->c, sizeof(a->c)), "a frame of another link changed the entry");
+	}
 	if (!bad)
 		bad = inv_identity(b, a);
 	if (!bad)
@@ -397,6 +420,7 @@ INV_PURE const char *inv_out(const struct inv_state *a, const __u8 *frame, __u32
 	__u32 edge;
 
 	INV(inv_read(frame, len, 0, &f), "what leaves is no TCP segment");
+	INV(inv_link(a->c.vlan, &f) && f.nr_tags == f.nr_vlans, "what leaves has other tags than the link's");
 	INV(f.csum_ok || !csum_known, "what leaves has a wrong checksum");
 	INV(f.v6 || inv_sum(f.addrs - 12, 20, 0) == 0xffff, "what leaves has a wrong IP checksum");
 	INV(inv_bytes_equal(f.macs, a->c.dst_mac, 6) && inv_bytes_equal(f.macs + 6, a->c.src_mac, 6),

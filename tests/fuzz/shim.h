@@ -154,6 +154,22 @@ static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta)
 	return 0;
 }
 
+static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta)
+{
+	long old = (long)(ctx->data_end - ctx->data), len = old - delta;
+	__u8 *p;
+
+	if (len < 14 || len > 4096)
+		return -22;
+	p = calloc(1, (size_t)len);
+	memcpy(p + (delta < 0 ? -delta : 0), shim.frame + (delta > 0 ? delta : 0), (size_t)(len < old ? len : old));
+	free(shim.frame);
+	shim.frame = p;
+	ctx->data = (unsigned long)p;
+	ctx->data_end = ctx->data + (unsigned long)len;
+	return 0;
+}
+
 static long bpf_redirect_map(const void *map, __u64 key, __u64 flags)
 {
 	(void)flags;

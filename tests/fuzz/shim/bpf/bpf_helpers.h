@@ -24,6 +24,7 @@ static long bpf_csum_diff(__be32 *from, __u32 from_len, __be32 *to, __u32 to_len
 static long bpf_xdp_load_bytes(struct xdp_md *ctx, __u32 off, void *to, __u32 len);
 static long bpf_xdp_store_bytes(struct xdp_md *ctx, __u32 off, const void *from, __u32 len);
 static long bpf_xdp_adjust_tail(struct xdp_md *ctx, int delta);
+static long bpf_xdp_adjust_head(struct xdp_md *ctx, int delta);
 static long bpf_redirect_map(const void *map, __u64 key, __u64 flags);
 static void *bpf_ringbuf_reserve(const void *map, __u64 size, __u64 flags);
 static void bpf_ringbuf_submit(void *record, __u64 flags);
