@@ -418,6 +418,7 @@ bool conn_may_retry(enum toe_why why)
 	case TOE_WHY_WINDOW:	/* grew in the move */
 	case TOE_WHY_QUEUE:
 	case TOE_WHY_NO_NEIGH:	/* is being resolved */
+	case TOE_WHY_UNTAGGED:
 		return true;
 	default:
 		return false;

@@ -77,6 +77,16 @@ static void add_traffic(struct json_object *o, const struct hw_conn *conn)
 	ctl_add_int(o, "cwnd", conn->min.cwnd);
 }
 
+/* As "5", or of two "5.7", the outer one first. */
+static void add_vlan(struct json_object *o, uint32_t vlan)
+{
+	uint32_t outer = toe_vlan_outer(vlan) & TOE_VLAN_VID, inner = toe_vlan_inner(vlan) & TOE_VLAN_VID;
+	char text[16];
+
+	snprintf(text, sizeof(text), inner ? "%u.%u" : "%u", outer, inner);
+	ctl_add_str(o, "vlan", vlan ? text : NULL);
+}
+
 static struct json_object *entry(const struct toe_flow *flow, const struct hw_conn *conn,
 				 struct app *app, int fd)
 {
@@ -98,6 +108,7 @@ static struct json_object *entry(const struct toe_flow *flow, const struct hw_co
 	endpoint(o, "remote", flow, flow->raddr, flow->rport);
 	ctl_add_int(o, "net", flow->net);
 	ctl_add_str(o, "interface", nic ? nic->name : NULL);
+	add_vlan(o, nic ? conn->vlan : 0);
 	add_traffic(o, conn);
 	return o;
 }

@@ -35,6 +35,25 @@ uint16_t frame_fold(uint32_t sum)
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
+/* Backwards. */
+uint8_t *frame_link(const struct hw_conn *e, uint8_t *packet)
+{
+	const uint16_t type = htons(e->min.flow.family == AF_INET ? ETH_P_IP : ETH_P_IPV6);
+	uint32_t vlan = e->vlan, word;
+	uint8_t *p = packet - sizeof(type);
+
+	memcpy(p, &type, sizeof(type));
+	for (; vlan; vlan >>= TOE_VLAN_BITS) {
+		word = htonl(toe_vlan_word(vlan & TOE_VLAN_TAG));
+		p -= sizeof(word);
+		memcpy(p, &word, sizeof(word));
+	}
+	p -= 12;
+	memcpy(p, e->src_mac, 6);
+	memcpy(p + 6, e->dst_mac, 6);
+	return p;
+}
+
 static uint8_t *put_ip4(const struct hw_conn *e, uint8_t *p, size_t tcp_len)
 {
 	struct iphdr ip = {
@@ -75,18 +94,15 @@ size_t frame_from_peer(const struct hw_conn *e, uint32_t tsecr, uint32_t seq, co
 	int ts = min->opts & TOE_OPT_TS;
 	uint32_t wnd = min->snd_wnd >> min->snd_wscale;
 	size_t hdr_len = sizeof(struct tcphdr) + (ts ? 16 : 4), tcp_len = hdr_len + len;
-	struct ethhdr eth = { .h_proto = htons(min->flow.family == AF_INET ? ETH_P_IP : ETH_P_IPV6) };
 	struct tcphdr th = {
 		.source = min->flow.rport, .dest = min->flow.lport,
 		.seq = htonl(seq), .ack_seq = htonl(min->snd_una), .ack = 1,
 		.doff = (uint16_t)(hdr_len / 4), .window = htons(wnd > 65535 ? 65535 : (uint16_t)wnd),
 	};
 	uint32_t opts[4] = { htonl(0x01010101), htonl(0x0101080a), htonl(min->ts_recent), htonl(tsecr) };
-	uint8_t *p = frame + sizeof(eth);
+	uint8_t *p = frame + sizeof(struct ethhdr) + toe_vlan_len(e->vlan);
 
-	memcpy(eth.h_dest, e->src_mac, 6);
-	memcpy(eth.h_source, e->dst_mac, 6);
-	memcpy(frame, &eth, sizeof(eth));
+	frame_link(e, p);
 	p = min->flow.family == AF_INET ? put_ip4(e, p, tcp_len) : put_ip6(e, p, tcp_len);
 	memcpy(p, &th, sizeof(th));
 	memcpy(p + sizeof(th), opts, hdr_len - sizeof(th));
@@ -97,7 +113,7 @@ size_t frame_from_peer(const struct hw_conn *e, uint32_t tsecr, uint32_t seq, co
 	return (size_t)(p - frame) + tcp_len;
 }
 
-/* Of the Ethernet header and its tags: the engines hold frames with priority tags only. */
+/* Of the Ethernet header and its tags. */
 static size_t eth_len(const uint8_t *frame, size_t len)
 {
 	size_t n = 14;

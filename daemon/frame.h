@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include "toe/hw_conn.h"
 
-#define FRAME_HDR_MAX	(14 + 40 + 36)
+#define FRAME_LINK_MAX	(14 + 8)
+#define FRAME_HDR_MAX	(FRAME_LINK_MAX + 40 + 36)
 #define FRAME_DATA_MAX	3200	/* bytes of payload: a live-frames test run takes a page */
 
 /*
@@ -20,6 +21,10 @@
  */
 size_t frame_from_peer(const struct hw_conn *e, uint32_t tsecr, uint32_t seq, const void *payload, size_t len,
 		       uint8_t *frame);
+
+/* The Ethernet header and tags that e's peer would put before packet, which has FRAME_LINK_MAX bytes of room before it.
+ * Returns where the frame begins. */
+uint8_t *frame_link(const struct hw_conn *e, uint8_t *packet);
 
 /* A frame from a stack on this host carries the pseudo header's sum only; its checksum is completed, so
  * that the frame may be replayed without the metadata it came with. Others are left alone. */

@@ -96,6 +96,13 @@ uint8_t ksock_flags(int sock)
 	return flags;
 }
 
+int ksock_bound_dev(int sock)
+{
+	int ifindex;
+
+	return sock < 0 || ksock_get_int(sock, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex) ? 0 : ifindex;
+}
+
 uint8_t ksock_cc(int sock, uint8_t opts)
 {
 	char name[16] = "";

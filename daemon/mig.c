@@ -44,6 +44,7 @@ int mig_hold(struct move *m, unsigned int next)
 {
 	memset(&m->cmd.conn, 0, sizeof(m->cmd.conn));
 	m->cmd.conn.cookie = m->c->cookie;
+	m->cmd.conn.vlan = m->path.vlan;
 	m->cmd.next = (uint8_t)next;
 	m->cmd.why = m->why;
 	return mig_cmd(m, TOE_CMD_HOLD);
@@ -195,18 +196,28 @@ void mig_enter_hw(struct move *m)
 
 /* ---- a new next hop ---- */
 
+bool mig_fits(const struct move *m)
+{
+	const struct min_tcp *min = &m->cmd.conn.min;
+
+	return min->snd_mss + TOE_HDR_LEN(m->c->flow.family, min->opts & TOE_OPT_TS) - 14U <= m->path.mtu;
+}
+
 int mig_relink(struct conn *c)
 {
 	struct move m = { .c = c };
-	int err = nic_route(&c->flow, &m.path);
+	int err = nic_route(&c->flow, ksock_bound_dev(c->sock), &m.path);
 
 	if (err)
 		return err;
 	err = mig_cmd(&m, TOE_CMD_READ);
 	if (err)
 		return err;
+	/* whether the peer changes to that VLAN as well, frames that reach the kernel will show */
+	if (m.cmd.conn.vlan != m.path.vlan)
+		return -EXDEV;
 	/* the kernel makes smaller segments then, and knows how */
-	if (m.cmd.conn.min.snd_mss + TOE_HDR_LEN(c->flow.family, m.cmd.conn.min.opts & TOE_OPT_TS) - 14U > m.path.mtu)
+	if (!mig_fits(&m))
 		return -EMSGSIZE;
 	m.cmd.conn.nic = (uint8_t)m.path.nic->id;
 	memcpy(m.cmd.conn.dst_mac, m.path.dst_mac, 6);

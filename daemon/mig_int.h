@@ -38,6 +38,9 @@ int mig_finish(struct move *m, enum toe_state next);
 
 void mig_count_hold(struct move *m);
 
+/* The segments of the entry in m->cmd fit the path. */
+bool mig_fits(const struct move *m);
+
 /* m->opts into the entry in m->cmd and, for the library, into the SONODE. */
 void mig_options_to(struct move *m);
 

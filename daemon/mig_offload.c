@@ -96,6 +96,30 @@ static void ask_sock(struct move *m)
 	m->sk_flags = ksock_flags(sock);
 }
 
+/* A connection over a VLAN is moved only after the RX engine saw a frame with its tags: what a device or its peer keeps
+ * beside the frame (veth: if the peer has txvlan on) shows nowhere else. And none is moved if the last frame had others:
+ * frames may come by another VLAN than they leave by. In hardware it would not get them. */
+static int check_tags(struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
+	int err;
+
+	if (m->path.vlan && !mig_fits(m)) {
+		m->why = TOE_WHY_TAG_ROOM;
+		return -EMSGSIZE;
+	}
+	if (e->vlan == m->path.vlan && (m->path.vlan ? e->tagged == TOE_TAGS_RIGHT : e->tagged != TOE_TAGS_OTHER))
+		return 0;
+	m->why = TOE_WHY_UNTAGGED;
+	if (e->vlan == m->path.vlan)
+		return -EAGAIN;
+	err = mig_hold(m, TOE_KERNEL);		/* the route has changed: the entry shall look for these */
+	if (!err)
+		err = mig_finish(m, TOE_KERNEL);
+	m->why = TOE_WHY_UNTAGGED;
+	return err < 0 ? err : -EAGAIN;
+}
+
 /* Steps 1 and 2, before anything is disturbed. */
 static int prepare(struct move *m)
 {
@@ -111,9 +135,10 @@ static int prepare(struct move *m)
 	err = ksock_eligible(c->sock, &m->why);
 	if (err)
 		return err;
-	err = nic_route(&c->flow, &m->path);
+	err = nic_route(&c->flow, ksock_bound_dev(c->sock), &m->path);
 	if (err) {
-		m->why = err == -EHOSTUNREACH ? TOE_WHY_NO_NEIGH : TOE_WHY_NO_NIC;
+		m->why = err == -EHOSTUNREACH ? TOE_WHY_NO_NEIGH :
+			 err == -EPROTONOSUPPORT ? TOE_WHY_STRIPPED : TOE_WHY_NO_NIC;
 		return err;
 	}
 	c->nic = m->path.nic->id;
@@ -130,6 +155,9 @@ static int prepare(struct move *m)
 		m->why = TOE_WHY_MTU;
 		return -EOPNOTSUPP;
 	}
+	err = check_tags(m);
+	if (err)
+		return err;
 	err = alloc_rings(m, window_guess(m), 1);
 	if (err)
 		return err;
@@ -273,6 +301,7 @@ static int claim(struct move *m)
 	e->hw_connid = c->hw_connid;
 	e->gen = c->gen;
 	e->nic = (uint8_t)c->nic;
+	e->vlan = m->path.vlan;
 	e->fd = (uint32_t)c->fd;
 	e->app = (uint16_t)c->app->id;
 	e->rx = c->rx;
@@ -295,7 +324,7 @@ static int park(struct move *m)
 	int err, err2;
 
 	ksock_progress(m->c->sock, &now);
-	err = ksock_park(m->c->sock, &m->c->flow, nic_ifindex(m->c->nic), &m->seqs);
+	err = ksock_park(m->c->sock, &m->c->flow, nic_ifindex(m->c->nic, m->path.vlan), &m->seqs);
 	fault_point(FAULT_OFFLOAD, 10);
 	err2 = mig_cmd(m, TOE_CMD_READ);
 	if (err || err2)

@@ -27,7 +27,7 @@ static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[
 	memset(im, 0, sizeof(*im));
 	im->min = *min;
 	im->sk_flags = m->cmd.conn.sk_flags;
-	im->scope = nic_ifindex(c->nic);
+	im->scope = nic_ifindex(c->nic, m->cmd.conn.vlan);
 	im->unread = iov[0];
 	im->unacked = iov[1];
 	im->unsent = iov[2];
@@ -94,6 +94,7 @@ static void note_reach(struct conn *c, struct hw_conn *e)
 
 	e->seen_ack = e->min.snd_una;
 	e->seen_end = e->min.rcv_nxt;
+	e->tagged = e->vlan && engine.clock[c->hw_connid].rx_segs ? TOE_TAGS_RIGHT : 0;
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		if (ooo[i].start != ooo[i].end && ooo[i].end - e->min.rcv_nxt < 1U << 31 &&
 		    ooo[i].end - e->min.rcv_nxt > e->seen_end - e->min.rcv_nxt)

@@ -16,6 +16,7 @@
 #include "net_icmp.h"
 #include "netns.h"
 #include "nic.h"
+#include "vlan.h"
 
 #define NL_BUF		32768	/* one datagram of the kernel's */
 #define NET_TURN	64	/* datagrams handled before others have their turn */
@@ -98,14 +99,16 @@ static int hear_cb(const struct nlmsghdr *nlh, void *arg)
 	switch (nlh->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
-		if (!nl_link_parse(nlh, &link))
-			nic_link_changed(net->number, &link, nlh->nlmsg_type == RTM_DELLINK);
+		if (nl_link_parse(nlh, &link))
+			break;
+		nic_link_changed(net->number, &link, nlh->nlmsg_type == RTM_DELLINK);
+		vlan_heard(net, &link, nlh->nlmsg_type == RTM_DELLINK);
 		break;
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
 		if (!nl_neigh_parse(nlh, &neigh) &&
 		    neigh_update(net, &neigh, nlh->nlmsg_type == RTM_DELNEIGH))
-			nic_changed(net->number, neigh.ifindex, NIC_EV_NEIGH);
+			nic_changed(net->number, vlan_base(net, neigh.ifindex), NIC_EV_NEIGH);
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
@@ -123,6 +126,7 @@ static void hear_resync(struct net *net)
 	log_warn("network namespace %u: notifications lost, looking at all links again", net->number);
 	neigh_forget(net);
 	nic_refresh(net->number);
+	vlan_scan(net);
 	nic_changed(net->number, 0, NIC_EV_ROUTE);
 }
 
@@ -225,6 +229,7 @@ void net_put(struct net *net)
 		}
 	}
 	neigh_forget(net);
+	vlan_forget(net);
 	/* nothing keeps them true any more; sockops makes them anew when an interface is attached again */
 	engine_walk(forget_shadow, net);
 	net_close(net);

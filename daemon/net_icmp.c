@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "conn.h"
 #include "engine.h"
+#include "frame.h"
 #include "log.h"
 #include "loop.h"
 #include "net_icmp.h"
@@ -19,7 +20,6 @@
 #include "toe/desc.h"
 #include "toe/seq.h"
 
-#define ETH_LEN		14
 #define MSG_MAX		1280	/* RFC 4443 2.4 (c); RFC 1812 4.3.2.3 says 576 */
 #define TURN		16	/* messages handled before others have their turn */
 #define ICMP_FILTER	1	/* linux/icmp.h, which clashes with netinet/ip_icmp.h */
@@ -86,18 +86,17 @@ static int quote6(struct quoted *q, const uint8_t *icmp, size_t len)
 /* RFC 5927: only a message that quotes bytes in flight, and only if it changes anything. */
 static bool is_believed(const struct quoted *q, const struct hw_conn *e)
 {
-	unsigned int need = e->min.snd_mss + TOE_HDR_LEN(q->flow.family, e->min.opts & TOE_OPT_TS) - ETH_LEN;
+	unsigned int need = e->min.snd_mss + TOE_HDR_LEN(q->flow.family, e->min.opts & TOE_OPT_TS) - 14U;
 
 	return e->state == TOE_HW && seq_leq(e->min.snd_una, q->seq) && seq_before(q->seq, e->min.snd_nxt) &&
 	       q->mtu < need;
 }
 
-/* packet: the message from its IP header on, behind room for an Ethernet header. */
-static void handle(struct net *net, struct quoted *q, uint8_t *frame, size_t len)
+/* packet: the message from its IP header on, behind room for the link's. */
+static void handle(struct net *net, struct quoted *q, uint8_t *packet, size_t len)
 {
-	static const uint16_t types[] = { 0x0800, 0x86dd };
-	uint16_t type = htons(types[q->flow.family == AF_INET6]);
 	struct hw_conn e;
+	uint8_t *frame;
 	struct nic *nic;
 
 	q->flow.net = (uint16_t)net->number;
@@ -107,10 +106,8 @@ static void handle(struct net *net, struct quoted *q, uint8_t *frame, size_t len
 	log_debug("connection %u: path MTU is %u", e.hw_connid, q->mtu);
 	if (conn_upload(e.cookie, TOE_WHY_PMTU) || !nic || nic_enter(nic))
 		return;
-	memcpy(frame, nic->mac, 6);
-	memset(frame + 6, 0, 6);
-	memcpy(frame + 12, &type, 2);
-	if (engine_replay(nic->id, frame, len, true) < 0)
+	frame = frame_link(&e, packet);
+	if (engine_replay(nic->id, frame, (size_t)(packet - frame) + len, true) < 0)
 		log_debug("connection %u: cannot repeat the message", e.hw_connid);
 	nic_leave();
 }
@@ -118,7 +115,7 @@ static void handle(struct net *net, struct quoted *q, uint8_t *frame, size_t len
 /* A raw IPv4 socket gives the IP header, too. */
 static int on_icmp4(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-	uint8_t frame[ETH_LEN + MSG_MAX], *packet = frame + ETH_LEN;
+	uint8_t room[FRAME_LINK_MAX + MSG_MAX], *packet = room + FRAME_LINK_MAX;
 
 	(void)source;
 	(void)events;
@@ -131,7 +128,7 @@ static int on_icmp4(sd_event_source *source, int fd, uint32_t events, void *arg)
 			break;
 		if (n <= MSG_MAX && (size_t)n > hdr && hdr >= sizeof(struct iphdr) &&
 		    !quote4(&q, packet + hdr, (size_t)n - hdr))
-			handle(arg, &q, frame, ETH_LEN + (size_t)n);
+			handle(arg, &q, packet, (size_t)n);
 	}
 	return 0;
 }
@@ -162,7 +159,7 @@ static ssize_t recv6(int fd, void *icmp, struct ip6_hdr *ip)
 
 static int on_icmp6(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
-	uint8_t frame[ETH_LEN + MSG_MAX], *icmp = frame + ETH_LEN + sizeof(struct ip6_hdr);
+	uint8_t room[FRAME_LINK_MAX + MSG_MAX], *packet = room + FRAME_LINK_MAX, *icmp = packet + sizeof(struct ip6_hdr);
 
 	(void)source;
 	(void)events;
@@ -173,9 +170,9 @@ static int on_icmp6(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 		if (n < 0)
 			break;
-		memcpy(frame + ETH_LEN, &ip, sizeof(ip));
+		memcpy(packet, &ip, sizeof(ip));
 		if (n && !quote6(&q, icmp, (size_t)n))
-			handle(arg, &q, frame, ETH_LEN + sizeof(ip) + (size_t)n);
+			handle(arg, &q, packet, sizeof(ip) + (size_t)n);
 	}
 	return 0;
 }

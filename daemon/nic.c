@@ -3,12 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include "conf.h"
 #include "engine.h"
@@ -18,9 +15,11 @@
 #include "net.h"
 #include "netns.h"
 #include "nic.h"
+#include "nic_dev.h"
 #include "nic_xdp.h"
 #include "nl.h"
 #include "train.h"
+#include "vlan.h"
 
 #define EVENT_DELAY_US	2000	/* several changes at once are told as one */
 #define ROUTE_DELAY_US	50000	/* routing daemons change many routes in a row */
@@ -36,11 +35,11 @@ struct nic *nic_get(unsigned int id)
 	return id < TOE_MAX_NICS ? nics[id] : NULL;
 }
 
-int nic_ifindex(unsigned int id)
+int nic_ifindex(unsigned int id, uint32_t vlan)
 {
 	const struct nic *nic = nic_get(id);
 
-	return nic ? nic->ifindex : 0;
+	return !nic ? 0 : vlan ? vlan_ifindex(nic, vlan) : nic->ifindex;
 }
 
 struct nic *nic_next(struct nic *prev)
@@ -52,7 +51,7 @@ struct nic *nic_next(struct nic *prev)
 	return nic_get(id);
 }
 
-static struct nic *nic_find(unsigned int net, int ifindex)
+struct nic *nic_by_ifindex(unsigned int net, int ifindex)
 {
 	struct nic *nic;
 
@@ -72,47 +71,9 @@ void nic_leave(void)
 	netns_leave();
 }
 
-/* ---- looking at a device, in its namespace ---- */
-
-static bool driver_is_veth(int sock, struct ifreq *r)
-{
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
-
-	r->ifr_data = (char *)&info;
-	return !ioctl(sock, SIOCETHTOOL, r) && !strcmp(info.driver, "veth");
-}
-
-static int device_read(struct nic *nic)
-{
-	struct ifreq r = { 0 };
-	int err = 0, sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (sock < 0)
-		return -errno;
-	strcpy(r.ifr_name, nic->name);
-	if (ioctl(sock, SIOCGIFINDEX, &r)) {
-		err = -errno;
-		goto out;
-	}
-	nic->ifindex = r.ifr_ifindex;
-	if (!ioctl(sock, SIOCGIFMTU, &r))
-		nic->mtu = (unsigned int)r.ifr_mtu;
-	if (!ioctl(sock, SIOCGIFFLAGS, &r))
-		nic->up = (r.ifr_flags & IFF_UP) && (r.ifr_flags & IFF_RUNNING);
-	if (!ioctl(sock, SIOCGIFHWADDR, &r))
-		memcpy(nic->mac, r.ifr_hwaddr.sa_data, 6);
-	if (r.ifr_hwaddr.sa_family != 1)	/* ARPHRD_ETHER */
-		err = -EAFNOSUPPORT;
-	if (driver_is_veth(sock, &r))
-		nic->flags |= TOE_NIC_PARTIAL_OK | TOE_NIC_REDIRECT;
-out:
-	close(sock);
-	return err;
-}
-
 static int device_check(struct nic *nic, char *err, size_t err_len)
 {
-	int ret = device_read(nic);
+	int ret = nic_dev_read(nic);
 
 	if (ret == -ENODEV) {
 		nic_say(err, err_len, "%s: no such interface in this network namespace", nic->name);
@@ -124,7 +85,7 @@ static int device_check(struct nic *nic, char *err, size_t err_len)
 		nic_say(err, err_len, "%s: MTU %u is more than the engines take; "
 			"ip link set dev %s mtu %u or less", nic->name, nic->mtu, nic->name, NIC_MAX_MTU);
 		ret = -EMSGSIZE;
-	} else if (nic_find(nic->net, nic->ifindex)) {
+	} else if (nic_by_ifindex(nic->net, nic->ifindex)) {
 		nic_say(err, err_len, "%s: already attached", nic->name);
 		ret = -EEXIST;
 	}
@@ -289,6 +250,7 @@ int nic_attach(int netns_fd, const char *dev, bool generic, char *err, size_t er
 		return ret;
 	}
 	nics[id] = nic;
+	vlan_scan(net);
 	log_info("%s: attached%s, ifindex %d, namespace %u", nic->name, generic ? " in generic mode" : "",
 		 nic->ifindex, nic->net);
 	return 0;
@@ -307,6 +269,7 @@ static void nic_drop(struct nic *nic, bool detach)
 	keep_path(nic, path, sizeof(path));
 	netns_unkeep(path);
 	nics[nic->id] = NULL;
+	vlan_sync(nic->in);
 	log_info("%s: detached", nic->name);
 	net_put(nic->in);
 	free(nic);
@@ -354,7 +317,7 @@ static int adopt_in(struct nic *nic, const struct toe_nic *was)
 	if (ret)
 		return ret;
 	if (if_indextoname(was->ifindex, nic->name))
-		ret = device_read(nic);
+		ret = nic_dev_read(nic);
 	else
 		ret = -ENODEV;
 	if (!ret)
@@ -388,6 +351,8 @@ static int adopt(struct nic *nic, const struct toe_nic *was, int fd)
 	}
 	nic->adopted = true;
 	nics[nic->id] = nic;
+	vlan_scan(net);
+	vlan_purge(net, nic);
 	nic_event(nic, NIC_EV_ROUTE);	/* whatever changed while nobody looked, and the neighbours in use */
 	log_info("%s: found attached, ifindex %d, namespace %u", nic->name, nic->ifindex, nic->net);
 	return 0;
@@ -429,37 +394,54 @@ void nic_adopt_all(void)
 
 /* ---- routes ---- */
 
-int nic_route(const struct toe_flow *flow, struct nic_path *out)
+static int path_by(const struct net *net, int ifindex, struct nic_path *out)
+{
+	out->nic = nic_by_ifindex(net->number, ifindex);
+	if (!out->nic)
+		return vlan_path(net, ifindex, out);
+	if (!out->nic->up || out->nic->mtu > NIC_MAX_MTU)
+		return -ENETUNREACH;
+	out->vlan = 0;
+	out->mtu = out->nic->mtu;
+	memcpy(out->src_mac, out->nic->mac, 6);
+	return 0;
+}
+
+int nic_route(const struct toe_flow *flow, int oif, struct nic_path *out)
 {
 	struct net *net = net_by_number(flow->net);
 	struct nl_hop hop;
 	int err;
 
-	if (!net || nl_route(net->ask, flow, &hop))
+	if (!net || nl_route(net->ask, flow, oif, &hop))
 		return -ENETUNREACH;
-	out->nic = nic_find(net->number, hop.ifindex);
-	if (!out->nic || !out->nic->up || out->nic->mtu > NIC_MAX_MTU)
-		return -ENETUNREACH;
-	err = neigh_lookup(net, &hop, out->dst_mac, &out->hop);
+	err = path_by(net, hop.ifindex, out);
 	if (err)
 		return err;
-	memcpy(out->src_mac, out->nic->mac, 6);
-	out->mtu = hop.mtu && hop.mtu < out->nic->mtu ? hop.mtu : out->nic->mtu;
-	return 0;
+	if (hop.mtu && hop.mtu < out->mtu)
+		out->mtu = hop.mtu;
+	return neigh_lookup(net, &hop, out->dst_mac, &out->hop);
 }
 
 /* ---- changes ---- */
 
-/* A notification may be older than the attachment: one of a device that has just been made says "no program". */
-static bool still_ours(struct nic *nic)
+/*
+ * The events, with a look at the device. A notification may be older than the attachment: one of a device that has just been
+ * made says "no program". Which features there are none says.
+ */
+static uint32_t looked(struct nic *nic)
 {
-	bool ours = false;
+	uint32_t pending = nic->pending;
 
-	if (nic->pending >> NIC_EV_XDP & 1 && !nic_enter(nic)) {
-		ours = nic_xdp_attached(nic);
-		nic_leave();
-	}
-	return ours;
+	nic->pending = 0;
+	if (!(pending & (1U << NIC_EV_XDP | 1U << NIC_EV_LINK)) || nic_enter(nic))
+		return pending;
+	if (pending >> NIC_EV_XDP & 1 && nic_xdp_attached(nic))
+		pending &= ~(1U << NIC_EV_XDP);
+	if (nic_dev_strips(nic))
+		pending |= 1U << NIC_EV_ROUTE;
+	nic_leave();
+	return pending;
 }
 
 static int tell(sd_event_source *source, uint64_t usec, void *arg)
@@ -471,9 +453,8 @@ static int tell(sd_event_source *source, uint64_t usec, void *arg)
 	(void)usec;
 	(void)arg;
 	for (nic = nic_next(NULL); nic; nic = next) {
-		uint32_t pending = nic->pending & ~(still_ours(nic) ? 1U << NIC_EV_XDP : 0);
+		uint32_t pending = looked(nic);
 
-		nic->pending = 0;
 		next = nic_next(nic);
 		for (ev = NIC_EV_NEIGH; ev <= NIC_EV_XDP; ev++)
 			if (pending >> ev & 1)
@@ -508,11 +489,12 @@ void nic_changed(unsigned int net, int ifindex, enum nic_event event)
 
 void nic_link_changed(unsigned int net, const struct nl_link *link, bool gone)
 {
-	struct nic *nic = nic_find(net, link->ifindex);
-	bool up = (link->flags & IFF_UP) && (link->flags & IFF_RUNNING);
+	struct nic *nic = nic_by_ifindex(net, link->ifindex);
+	bool up = nl_link_up(link);
 
 	if (!nic)
 		return;
+	nic_event(nic, NIC_EV_LINK);
 	if (gone)
 		nic_event(nic, NIC_EV_GONE);
 	if (nic->up && !up)
@@ -541,7 +523,7 @@ void nic_refresh(unsigned int net)
 
 		if (nic->net != net || nic_enter(nic))
 			continue;
-		ret = device_read(nic);
+		ret = nic_dev_read(nic);
 		nic_leave();
 		nic_event(nic, NIC_EV_NEIGH);
 		if (ret)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -37,7 +40,7 @@ void *nl_begin(char *buf, uint16_t type, uint16_t flags, size_t len)
 	return mnl_nlmsg_put_extra_header(nlh, len);
 }
 
-/* One request, one answer or acknowledgement. */
+/* One request, one answer or acknowledgement, or all there is. */
 static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg)
 {
 	static unsigned int seq;
@@ -54,7 +57,7 @@ static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh, mnl_cb_t cb, voi
 			return -errno;
 		ret = mnl_cb_run(buf, (size_t)n, nlh->nlmsg_seq, mnl_socket_get_portid(nl), cb, arg);
 		/* EPROTO: the rest of an answer to an earlier request that timed out */
-	} while (ret < 0 && errno == EPROTO);
+	} while (ret < 0 ? errno == EPROTO : ret > MNL_CB_STOP && (nlh->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP);
 	return ret < 0 ? -errno : 0;
 }
 
@@ -147,7 +150,7 @@ static const void *flow_addr(const struct toe_flow *flow, const __be32 addr[4])
 	return flow->family == AF_INET ? &addr[3] : &addr[0];
 }
 
-int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *out)
+int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, int oif, struct nl_hop *out)
 {
 	unsigned int len = addr_len((uint8_t)flow->family);
 	char buf[256];
@@ -159,6 +162,8 @@ int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *
 	rtm->rtm_dst_len = rtm->rtm_src_len = (unsigned char)(len * 8);
 	mnl_attr_put(nlh, RTA_DST, len, flow_addr(flow, flow->raddr));
 	mnl_attr_put(nlh, RTA_SRC, len, flow_addr(flow, flow->laddr));
+	if (oif)
+		mnl_attr_put_u32(nlh, RTA_OIF, (uint32_t)oif);
 	memset(out, 0, sizeof(*out));
 	out->family = (uint8_t)flow->family;
 	memcpy(out->addr, flow_addr(flow, flow->raddr), len);
@@ -240,6 +245,27 @@ int nl_neigh_use(struct mnl_socket *nl, const struct nl_neigh *n)
 
 /* ---- links ---- */
 
+/* VID 0 is no VLAN to the engines. A device of another namespace is not below one of ours. */
+static void link_vlan(const struct nl_attrs *a, struct nl_link *out)
+{
+	struct nl_attrs info, data;
+	unsigned int vid;
+
+	if (!a->tb[IFLA_LINKINFO] || !a->tb[IFLA_LINK] || a->tb[IFLA_LINK_NETNSID])
+		return;
+	nl_nested(a->tb[IFLA_LINKINFO], &info);
+	if (!info.tb[IFLA_INFO_KIND] || !info.tb[IFLA_INFO_DATA] ||
+	    strcmp(mnl_attr_get_str(info.tb[IFLA_INFO_KIND]), "vlan"))
+		return;
+	nl_nested(info.tb[IFLA_INFO_DATA], &data);
+	vid = data.tb[IFLA_VLAN_ID] ? mnl_attr_get_u16(data.tb[IFLA_VLAN_ID]) : 0;
+	if (!vid)
+		return;
+	out->lower = (int)mnl_attr_get_u32(a->tb[IFLA_LINK]);
+	out->vlan = toe_vlan_push(0, vid, data.tb[IFLA_VLAN_PROTOCOL] &&
+				  mnl_attr_get_u16(data.tb[IFLA_VLAN_PROTOCOL]) == htons(ETH_P_8021AD));
+}
+
 int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out)
 {
 	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
@@ -255,6 +281,7 @@ int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out)
 		out->mtu = mnl_attr_get_u32(a.tb[IFLA_MTU]);
 	if (a.tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(a.tb[IFLA_ADDRESS]) == 6)
 		memcpy(out->mac, mnl_attr_get_payload(a.tb[IFLA_ADDRESS]), 6);
+	link_vlan(&a, out);
 	if (!a.tb[IFLA_XDP])
 		return 0;
 	nl_nested(a.tb[IFLA_XDP], &xdp);
@@ -262,6 +289,35 @@ int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out)
 	if (xdp.tb[IFLA_XDP_PROG_ID])
 		out->xdp_id = mnl_attr_get_u32(xdp.tb[IFLA_XDP_PROG_ID]);
 	return 0;
+}
+
+bool nl_link_up(const struct nl_link *link)
+{
+	return (link->flags & IFF_UP) && (link->flags & IFF_RUNNING);
+}
+
+struct each_link {
+	void (*each)(const struct nl_link *link, void *arg);
+	void *arg;
+};
+
+static int links_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct each_link *e = arg;
+	struct nl_link link;
+
+	if (nlh->nlmsg_type == RTM_NEWLINK && !nl_link_parse(nlh, &link))
+		e->each(&link, e->arg);
+	return MNL_CB_OK;
+}
+
+int nl_links(struct mnl_socket *nl, void (*each)(const struct nl_link *link, void *arg), void *arg)
+{
+	struct each_link e = { each, arg };
+	char buf[128];
+
+	nl_begin(buf, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
+	return nl_talk(nl, (struct nlmsghdr *)buf, links_cb, &e);
 }
 
 int nl_link_delete(int ifindex)

@@ -30,8 +30,8 @@ struct nl_neigh {
 /* A socket in the network namespace the caller is in, for NETLINK_ROUTE or another bus; groups: RTMGRP_* bits. */
 struct mnl_socket *nl_open(int bus, unsigned int groups);
 
-/* 0; -ENETUNREACH: no unicast route. */
-int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, struct nl_hop *out);
+/* oif: the device that the socket is bound to; 0: none. 0; -ENETUNREACH: no unicast route. */
+int nl_route(struct mnl_socket *nl, const struct toe_flow *flow, int oif, struct nl_hop *out);
 
 /* n: ifindex, family, addr in; state and mac out. -ENOENT: the kernel knows no such neighbour. */
 int nl_neigh_get(struct mnl_socket *nl, struct nl_neigh *n);
@@ -48,8 +48,13 @@ struct nl_link {
 	uint8_t mac[6];
 	bool has_xdp;		/* xdp_id was in the message */
 	uint32_t xdp_id;	/* program or dispatcher attached; 0: none */
+	int lower;		/* a VLAN device: the one below it, in the same namespace; else 0 */
+	uint32_t vlan;		/*   and its tag, toe/vlan.h */
 };
 int nl_link_parse(const struct nlmsghdr *nlh, struct nl_link *out);
+bool nl_link_up(const struct nl_link *link);
+/* All links of the namespace. -EINTR: some came or went meanwhile. */
+int nl_links(struct mnl_socket *nl, void (*each)(const struct nl_link *link, void *arg), void *arg);
 
 /* Begin a request in buf, NLM_F_REQUEST is added to flags. Returns its family's header of len bytes, all 0. */
 void *nl_begin(char *buf, uint16_t type, uint16_t flags, size_t len);

@@ -133,6 +133,8 @@ static int visit(const struct toe_flow *flow, const struct hw_conn *conn, void *
 		return 0;
 	observe(a, conn, s->now);
 	up = conn->state == TOE_HW;
+	if (!up && conn->vlan && conn->tagged != TOE_TAGS_RIGHT)	/* would be refused: not yet */
+		return 0;
 	if (s->nr == MAX_MOVES || (up ? a->bulk < BULK_SCANS : a->next_us > s->now))
 		return 0;
 	put_off(a, s->now);

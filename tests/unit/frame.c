@@ -64,20 +64,26 @@ static struct hw_conn entry(uint16_t family, uint8_t opts)
 
 static void peer_ack(void **state)
 {
-	static const struct { uint16_t family; uint8_t opts; size_t len; } cases[] = {
-		{ 2, 0, 58 }, { 2, TOE_OPT_TS, 70 }, { 10, 0, 78 }, { 10, TOE_OPT_TS, 90 },
+	static const struct { uint16_t family; uint8_t opts; size_t len; uint32_t vlan; const char *tags; } cases[] = {
+		{ 2, 0, 58, 0, "" }, { 2, TOE_OPT_TS, 70, 0, "" }, { 10, 0, 78, 0, "" }, { 10, TOE_OPT_TS, 90, 0, "" },
+		{ 2, TOE_OPT_TS, 74, 0xabc, "\x81\x00\x0a\xbc" }, { 10, 0, 82, 0x1005, "\x88\xa8\x00\x05" },
+		{ 10, TOE_OPT_TS, 98, 0x1005 << 13 | 7, "\x88\xa8\x00\x05\x81\x00\x00\x07" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < NR(cases); i++) {
 		struct hw_conn e = entry(cases[i].family, cases[i].opts);
-		size_t l3 = 14, l4 = l3 + (cases[i].family == 2 ? 20 : 40);
+		size_t tags = cases[i].vlan > 0x1fff ? 8 : cases[i].vlan ? 4 : 0;
+		size_t l3 = 14 + tags, l4 = l3 + (cases[i].family == 2 ? 20 : 40), len;
 		uint8_t f[FRAME_HDR_MAX];
-		size_t len = frame_from_peer(&e, 0, e.min.rcv_nxt, NULL, 0, f);
 
+		e.vlan = cases[i].vlan;
+		len = frame_from_peer(&e, 0, e.min.rcv_nxt, NULL, 0, f);
 		assert_int_equal(len, cases[i].len);
 		assert_memory_equal(f, e.src_mac, 6);		/* as the peer sends it */
 		assert_memory_equal(f + 6, e.dst_mac, 6);
+		assert_memory_equal(f + 12, cases[i].tags, tags);
+		assert_memory_equal(f + l3 - 2, cases[i].family == 2 ? "\x08\x00" : "\x86\xdd", 2);
 		assert_memory_equal(f + l4, "\x10\x92\x00\x50\x01\x02\x03\x04\xf1\xf2\xf3\xf4", 12);
 		assert_int_equal(f[l4 + 13], 0x10);		/* ACK */
 		assert_memory_equal(f + l4 + 14, "\x12\x34", 2);
