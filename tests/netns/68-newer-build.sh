@@ -18,6 +18,8 @@ alive_all() { alive client && alive server || fail "$1: a stream has ended: $(ta
 
 topo_veth
 toed_start srv
+OURS=$(cd "$RUNDIR" && echo toed-layout-*)
+[ "$OURS" != toed-layout-999 ] && [ -e "$RUNDIR/$OURS" ] || fail "no program is kept: $(ls "$RUNDIR")"
 offloadable server srv python3 "$HELPERS/echo" server 7100
 eventually 10 logged server listening || fail "server did not start"
 spawn client cli python3 "$HELPERS/echo" load "$SRV4" 7100 4 "$SEED"
@@ -27,7 +29,7 @@ killed
 before=$(grep -c "go back to the kernel" "$LOGS/toed")
 TOED=$NEXT toed_start srv
 [ "$(grep -c "go back to the kernel" "$LOGS/toed")" -gt "$before" ] || fail "the newer build did not look for another layout"
-[ ! -e "$RUNDIR/toed-layout-1" ] && [ -e "$RUNDIR/toed-layout-999" ] || fail "programs kept: $(ls "$RUNDIR")"
+[ ! -e "$RUNDIR/$OURS" ] && [ -e "$RUNDIR/toed-layout-999" ] || fail "programs kept: $(ls "$RUNDIR")"
 [ "$(on_path hardware)" = 0 ] || fail "connections are in hardware under the newer build"
 alive_all "newer build"
 offloaded "newer build"
@@ -40,4 +42,4 @@ offloaded "older build"
 kill -TERM "${PID[client]}"
 finish client 30 || fail "client ($?): $(tail -1 "$LOGS/client")"
 toed_stop || fail "toed does not stop"
-[ ! -e "$RUNDIR/toed-layout-1" ] || fail "a program stayed in $RUNDIR"
+[ ! -e "$RUNDIR/$OURS" ] || fail "a program stayed in $RUNDIR"
