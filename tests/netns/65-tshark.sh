@@ -10,11 +10,11 @@
 need tshark
 topo_wire
 toed_start srv
-offloadable server srv "$BIN/stream" -n 2 -w 700 server ::
+offloadable server srv "$BIN/stream" -n 2 -w 1500 server ::
 eventually 10 logged server listening || fail "stream server did not start"
 spawn capture cli tshark -q -i eth0 -B 64 -w "$LOGS/wire.pcap" tcp
 eventually 10 logged capture Capturing || fail "no capture"
-spawn client cli "$BIN/stream" -n 2 -w 700 -b 4M -r 16M -S "$SEED" client "$SRV4"
+spawn client cli "$BIN/stream" -n 2 -w 1500 -b 4M -r 16M -S "$SEED" client "$SRV4"
 eventually 5 logged server connected || fail "no connection"
 eventually 3 eval 'ctl offload --all >/dev/null; all_on hardware 2' || fail "not in hardware: $(ctl list)"
 finish client 60 || fail "client ($?)"
