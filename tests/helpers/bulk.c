@@ -65,10 +65,9 @@ static void full(int fd, void *p, size_t len, bool out)
 	}
 }
 
-/* Until the receiver has had enough and sends its result. */
-static struct result send_all(int fd, uint64_t seed)
+/* Until the receiver has had enough and sends its result, or hangs up at once: -1. */
+static int send_all(int fd, uint64_t seed)
 {
-	struct result r;
 	uint64_t pos = 0;
 
 	for (;;) {
@@ -78,16 +77,14 @@ static struct result send_all(int fd, uint64_t seed)
 		if (poll(&p, 1, FIRST_MS) <= 0)
 			fail(2, "sender stands still");
 		if (p.revents & POLLIN)
-			break;
+			return 0;
 		pattern_fill(seed, pos, buf, sizeof(buf));
 		n = send(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN)
-			fail(1, "send");
+			return -1;
 		if (n > 0)
 			pos += (uint64_t)n;
 	}
-	full(fd, &r, sizeof(r), false);
-	return r;
 }
 
 static struct result receive(int fd, uint64_t seed, uint64_t ns)
@@ -143,7 +140,7 @@ static int server(const char *port)
 		struct result r;
 
 		full(fd, &o, sizeof(o), false);
-		if (o.down) {
+		if (o.down) {	/* the client has the result, and says it before its reset, which may overtake our reading */
 			send_all(fd, o.seed);
 		} else {
 			r = receive(fd, o.seed, o.ns);
@@ -191,7 +188,9 @@ static int client(char **arg)
 		r = receive(fd, o.seed, o.ns);
 		full(fd, &r, sizeof(r), true);
 	} else {
-		r = send_all(fd, o.seed);
+		if (send_all(fd, o.seed))
+			fail(1, "send");
+		full(fd, &r, sizeof(r), false);
 	}
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hang_up, sizeof(hang_up));
 	close(fd);
