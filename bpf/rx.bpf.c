@@ -68,8 +68,8 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	if (c->min.opts & TOE_OPT_ECN)
 		rx_ecn(c, s, r);
 	rx_ack(ctx, c, s, r);
-	r->clk->last_rx_ms = r->now.ms;
 	rx_data(ctx, c, s, r);
+	r->clk->last_rx_ms = r->now.ms;		/* behind all that may have read the exact clock */
 	return rx_finish(ctx, c, r);
 }
 

@@ -133,12 +133,32 @@ static void rush_at_once(void **state)
 	}
 }
 
+/* RFC 7323 5.3: an acknowledgement stamped by the exact clock is not followed by one with the time of the last tick. */
+static void times_go_on(void **state)
+{
+	__u32 before = 0, now;
+
+	(void)state;
+	for (__u32 i = 0; i < 60; i++) {
+		struct hw_conn c = test_conn();
+		struct seg s = plain(RCV0 + 200, 100);
+
+		make_hw(c);
+		before = expect_ack(rx(&s)).tsval;		/* out of order */
+		s.seq = RCV0 - 100;				/* old: one at once */
+		now = expect_ack(rx(&s)).tsval;
+		assert_true((__s32)(now - before) >= 0);
+		usleep(700);
+	}
+}
+
 #define CASE(f) cmocka_unit_test_setup(f, start_hw)
 
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(too_many_intervals), CASE(rush_out_of_order), CASE(rush_over_holes), CASE(rush_at_once),
+		CASE(times_go_on),
 	};
 	int failed;
 
