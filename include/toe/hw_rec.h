@@ -56,8 +56,9 @@ struct hw_rec {
 	/* receiver: acknowledgements of out-of-order segments, bpf/rx_data.h */
 	__u32 ooo_us;		/* when the last one came */
 	__u32 ooo_nxt;		/* rcv_nxt of those that were acknowledged at once, */
-	__u16 ooo_nr;		/*   and how many */
-	__u16 ooo_turns;	/* since the last acknowledgement: another interval became the most recent */
+	__u8 ooo_nr;		/*   and how many */
+	__u8 ooo_turns;		/* since the last acknowledgement: another interval became the most recent */
+	__u16 ooo_since;	/* us: when the oldest came that waits */
 	__u32 ooo_run;		/* how many came one upon the other */
 };
 _Static_assert(sizeof(struct hw_rec) == 912, "hw_rec");
