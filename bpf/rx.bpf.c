@@ -46,12 +46,6 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 	return ring ? bpf_redirect_map(&qp_dev, qp, XDP_DROP) : XDP_DROP;
 }
 
-/* The verifier would follow each combination of events to the end of the program: too many for that of Linux 6.1. */
-static __always_inline void ev_blur(struct rx *r)
-{
-	r->ev = ival_blur(r->ev, r->read);
-}
-
 static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, struct seg *s,
 				      struct rx *r)
 {
@@ -74,9 +68,7 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	if (c->min.opts & TOE_OPT_ECN)
 		rx_ecn(c, s, r);
 	rx_ack(ctx, c, s, r);
-	ev_blur(r);
 	rx_data(ctx, c, s, r);
-	ev_blur(r);
 	r->clk->last_rx_ms = r->now.ms;		/* behind all that may have read the exact clock */
 	return rx_finish(ctx, c, r);
 }

@@ -58,11 +58,19 @@ __noinline int text_take(struct hw_conn *c, __u32 nxt)
 	return 0;
 }
 
-/* 0: the most recent interval grew. 1: another one is that now. -1: no interval is free. */
+/* Will another interval be the most recent one? Apart from text_keep(), whose loops the verifier would follow for either answer. */
+__noinline int text_turn(struct hw_conn *c, __u32 seq, __u32 end)
+{
+	struct hw_rec *r = c ? rec_of(c) : NULL;
+
+	return r && !ival_meets(&r->ooo[0], seq, end);
+}
+
+/* 0, or -1: no interval is free. */
 __noinline int text_keep(struct hw_conn *c, __u32 seq, __u32 end)
 {
 	struct hw_rec *r;
-	int err, turn;
+	int err;
 
 	if (!c)
 		return -1;
@@ -71,10 +79,9 @@ __noinline int text_keep(struct hw_conn *c, __u32 seq, __u32 end)
 		return -1;
 	if ((c->min.opts & TOE_OPT_SACK) && ival_common(r->ooo, seq, end, &r->dsack))
 		c->rec |= TOE_REC_DSACK;
-	turn = !ival_meets(&r->ooo[0], seq, end);
 	err = ival_add(r->ooo, seq, end);
 	c->nr_ooo = ival_count(r->ooo);
-	return err ? err : turn;
+	return err;
 }
 
 static __always_inline void text_in_order(struct hw_conn *c, const struct text *t, struct rx *r)
@@ -134,7 +141,7 @@ static __always_inline __u32 sack_rush(__u32 run, __u32 apart_us, __u32 delay_us
 	return apart_us < delay_us ? run / 2 : 0;
 }
 
-/* May this one's wait? turn: as text_keep() says. Global: rare. */
+/* May this one's wait? turn: of text_turn(). Global: rare. */
 __noinline int text_waits(struct hw_conn *c, __u32 turn, __u32 now_us)
 {
 	__u32 delay, apart;
@@ -173,9 +180,9 @@ __noinline int text_waits(struct hw_conn *c, __u32 turn, __u32 now_us)
 /* Events. Global: the verifier of Linux 6.1 would follow what is decided here to the end of the program. */
 __noinline int text_out_of_order(struct hw_conn *c, __u32 seq, __u32 end)
 {
-	int turn = text_keep(c, seq, end);
+	int turn = text_turn(c, seq, end);
 
-	if (turn < 0) {
+	if (text_keep(c, seq, end)) {
 		count(RX_OOO_FULL);
 		return RX_EV_ACK_DUE | RX_EV_ACK_NOW;
 	}
