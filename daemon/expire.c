@@ -101,10 +101,10 @@ void expire_conn(struct conn *c)
 	struct expiring *e = calloc(1, sizeof(*e));
 	int err;
 
-	if (e)
+	if (e) {
 		e->cookie = c->cookie;
-	if (e)
 		e->sock = c->sock < 0 ? -1 : fcntl(c->sock, F_DUPFD_CLOEXEC, 0);
+	}
 	err = conn_upload(c->cookie, TOE_WHY_TIMEOUT);
 	if (mig_stays(err)) {
 		/* no way to the peer: in hardware as before, and no new attempt before the next timeout */

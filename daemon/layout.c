@@ -146,8 +146,7 @@ int layout_settle(unsigned int layout)
 
 	program_path(path, sizeof(path), layout);
 	log_info("connections of a toed of layout %u go back to the kernel before this one, of layout %u, starts",
-		 layout,
-		 TOE_LAYOUT);
+		 layout, TOE_LAYOUT);
 	fd = in_memory(path);
 	err = fd < 0 ? fd : run(fd);
 	if (fd >= 0)

@@ -14,7 +14,6 @@
 
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
-#define RX_RING_MAX	RINGS_MOST
 #define SND_PEEK_MAX	(8U << 20)
 
 /* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
@@ -49,7 +48,7 @@ static int alloc_rings(struct move *m, uint32_t window, uint32_t tx_need)
 {
 	struct conn *c = m->c;
 	uint32_t rx_need = rx_bytes(m, window);
-	unsigned int rx = rx_need < RX_RING_MAX ? rings_order(rx_need, true) : TOE_MAX_ORDER;
+	unsigned int rx = rx_need < RINGS_MOST ? rings_order(rx_need, true) : TOE_MAX_ORDER;
 	unsigned int tx = rings_order(tx_need, false);
 	int err;
 

@@ -63,8 +63,8 @@ void mig_recover_sonodes(struct app *app)
 void mig_recover_orphan(const struct toe_flow *flow, const struct hw_conn *e)
 {
 	struct linger reset = { .l_onoff = 1 };
-	struct ksock_image im = { .min = e->min, .rx_read = e->min.rcv_nxt, 
-				    .scope = nic_ifindex(e->nic, e->vlan) };
+	struct ksock_image im = { .min = e->min, .rx_read = e->min.rcv_nxt,
+				  .scope = nic_ifindex(e->nic, e->vlan) };
 	struct nic *nic = nic_get(e->nic);
 	int sock;
 

@@ -455,10 +455,11 @@ static void keep_scan(uint64_t now)
 		then = conn_next(c);
 		if (c->has_rings)
 			look_unsent(c);
-		if ((turn + c->hw_connid) % KEEP_LOOK == 0)
+		if ((turn + c->hw_connid) % KEEP_LOOK == 0) {
 			keep_look_up(c);
-		if (c->sock < 0 && (turn + c->hw_connid) % KEEP_LOOK == 0)
-			conn_ask_upload(c);	/* its application is gone: once more */
+			if (c->sock < 0)
+				conn_ask_upload(c);	/* its application is gone: once more */
+		}
 		if (c->keep_idle)
 			keep_alive(c, (uint32_t)(now / MS));
 	}

@@ -56,20 +56,16 @@ static struct nic *below(unsigned int net, const struct vlan_dev *d, uint32_t *v
 static void tell(const struct net *net, struct vlan_dev *d)
 {
 	struct toe_netdev key = { .netns_cookie = net->cookie, .ifindex = (__u32)d->key.ifindex };
-	struct nic *nic;
 	struct toe_netval val = { .net = (__u16)net->number };
+	bool up, attached = nic_by_ifindex(net->number, d->key.ifindex);	/* itself: its own entry */
 	uint32_t vlan;
-	bool up;
+	struct nic *nic = attached ? NULL : below(net->number, d, &vlan, &up);
 
-	if (nic_by_ifindex(net->number, d->key.ifindex))	/* attached itself: its own entry */
-		nic = NULL;
-	else
-		nic = below(net->number, d, &vlan, &up);
 	val.nic = nic ? (__u16)nic->id : 0;
 	val.vlan = nic ? vlan : 0;
 	if (!memcmp(&val, &d->known, sizeof(val)) || (!val.nic && !d->known.nic))
 		return;
-	if (!nic && !nic_by_ifindex(net->number, d->key.ifindex))
+	if (!nic && !attached)
 		bpf_map_delete_elem(engine.nets, &key);
 	else if (nic && bpf_map_update_elem(engine.nets, &key, &val, BPF_ANY))
 		log_warn("%s: connections over VLAN device %d stay in the kernel: %s", nic->name, d->key.ifindex,
