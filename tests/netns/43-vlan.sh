@@ -44,16 +44,6 @@ topo_vlan() {
 	done
 }
 
-# pair ADDRESS: echo server under libtoe and one client, which takes numbers of bytes from descriptor 3
-pair() {
-	offloadable server srv python3 "$HELPERS/echo" server 7100
-	eventually 10 logged server listening || fail "server did not start"
-	rm -f "$LOGS/orders"
-	mkfifo "$LOGS/orders"
-	spawn client cli python3 "$HELPERS/echo" client "$1" 7100 "$LOGS/orders"
-	exec 3>"$LOGS/orders"
-	eventually 10 logged client connected || fail "client did not connect to $1"
-}
 pair_end() {
 	echo quit >&3
 	finish client 20 || fail "client ($?): $(tail -1 "$LOGS/client")"
@@ -79,7 +69,7 @@ listed() { [ "$(ctl --json list | python3 "$HELPERS/jsonget" --count "$1" "$2")"
 both_ways() {	# ADDRESS TAGS: moved there and back, with bytes on either path
 	local rx tx other
 	say "$1"
-	pair "$1"
+	echo_pair "$1"
 	exchange "$1, kernel" 10 3000
 	for _ in $ROUNDS; do
 		offload "$1"
@@ -109,7 +99,7 @@ others_tags() {	# ADDRESS RIGHT-TAG...
 	local addr=$1
 	shift
 	say "$addr: resets with other tags, then with the right ones"
-	pair "$addr"
+	echo_pair "$addr"
 	exchange "$addr" 10
 	offload "$addr"
 	forge 1
@@ -148,7 +138,7 @@ for addr in 10.99.5.2 fd99:7::2; do
 done
 
 say "tags taken off the frames"
-pair 10.99.5.2
+echo_pair 10.99.5.2
 exchange "before" 1000
 offload "before"
 in_ns srv ethtool -K eth0 rxvlan on >/dev/null || fail "rxvlan on"
@@ -160,7 +150,7 @@ exchange "rxvlan off" 1000
 offload "rxvlan off"
 pair_end
 in_ns cli ethtool -K eth0 txvlan on >/dev/null || fail "txvlan on"
-pair 10.99.5.2
+echo_pair 10.99.5.2
 exchange "tags beside the frames" 1000
 refused "tags beside the frames" "no frame with its VLAN tags"
 [ "$(counter RX_OTHER_VLAN)" -gt 0 ] || fail "the frames showed no other tags"
@@ -171,7 +161,7 @@ pair_end
 
 say "no room for two tags"
 for ns in cli srv; do in_ns $ns ip link set eth0.6.7 mtu 1500; done
-pair 10.99.7.2
+echo_pair 10.99.7.2
 exchange "no room" 1000
 refused "no room" "no room for VLAN tags"
 pair_end

@@ -280,15 +280,17 @@ through_engine() {
 	((segs > 0 && segs * 100 >= dev * percent))
 }
 
-# The echo server under libtoe on port 7100, and one client that takes its orders, numbers of bytes, from descriptor 3.
+# echo_pair [ADDRESS]: the echo server under libtoe on port 7100, and one client that takes its orders, numbers of bytes,
+# from descriptor 3.
 echo_pair() {
+	local addr=${1:-$SRV4}
 	offloadable server srv python3 "$HELPERS/echo" server 7100
 	eventually 10 logged server listening || fail "server did not start"
 	rm -f "$LOGS/orders"
 	mkfifo "$LOGS/orders"
-	spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"
+	spawn client cli python3 "$HELPERS/echo" client "$addr" 7100 "$LOGS/orders"
 	exec 3>"$LOGS/orders"
-	eventually 10 logged client connected || fail "client did not connect"
+	eventually 10 logged client connected || fail "client did not connect to $addr"
 }
 
 # flow_peer HELPER: the other end of flow_cases

@@ -230,31 +230,24 @@ static void on_signal(void)
 	interrupting = true;
 }
 
-static int libc_mutex(const char *name, pthread_mutex_t *m)
+static int between(const char *name, pthread_mutex_t *m)
 {
-	int (*fn)(pthread_mutex_t *) = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, name);
+	int (*fn)(pthread_mutex_t *) = (int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, name), rc;
 
-	return fn(m);
+	on_signal();
+	rc = fn(m);
+	on_signal();
+	return rc;
 }
 
 int pthread_mutex_lock(pthread_mutex_t *m)
 {
-	int rc;
-
-	on_signal();
-	rc = libc_mutex("pthread_mutex_lock", m);
-	on_signal();
-	return rc;
+	return between("pthread_mutex_lock", m);
 }
 
 int pthread_mutex_unlock(pthread_mutex_t *m)
 {
-	int rc;
-
-	on_signal();
-	rc = libc_mutex("pthread_mutex_unlock", m);
-	on_signal();
-	return rc;
+	return between("pthread_mutex_unlock", m);
 }
 
 static void handler_between(void **state)
