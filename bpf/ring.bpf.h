@@ -7,6 +7,7 @@
 #define RING_BPF_H
 
 #include "maps.bpf.h"
+#include "now.h"
 #include "toe/place.h"
 #include "toe/seq.h"
 #include "toe/cc.h"
@@ -163,6 +164,7 @@ static __always_inline void publish_first(const struct hw_conn *c, struct toe_ri
 {
 	PUT(ctl->snd_una, c->min.snd_una);
 	PUT(ctl->snd_edge, c->min.snd_una);
+	PUT(ctl->tx_left, c->min.snd_nxt);
 	publish_snd(c, ctl, clk);
 }
 
@@ -200,6 +202,32 @@ static __always_inline void ack_note(struct hw_conn *c, struct toe_ring_ctl *ctl
 		return;
 	clk->ack_since = now_ns;
 	mark_dirty(c);
+}
+
+/*
+ * snd_nxt moves before the frames leave, on whatever CPU, and a bare acknowledgement from another would overtake them: the
+ * peer would see bytes missing. The library says when its write is over, and sends then what was put off (lib/tx.c). Each
+ * side writes its word before it reads the other's, with a full barrier between: at least one of them sees to it. An
+ * application that was stopped within the write, or is gone, holds nothing up for long.
+ */
+#define TX_LEAVE_MS	10
+
+static __always_inline bool tx_leaving(const struct hw_conn *c, struct toe_ring_ctl *ctl, __u32 now_ms)
+{
+	return *(volatile __u32 *)&ctl->tx_left != c->min.snd_nxt && now_ms - c->last_tx_ms <= TX_LEAVE_MS;
+}
+
+static __always_inline bool ack_put_off(struct hw_conn *c, struct toe_ring_ctl *ctl, struct hw_clock *clk,
+					const struct now *now)
+{
+	__u32 old;
+
+	if (!tx_leaving(c, ctl, now->ms))
+		return false;
+	ack_note(c, ctl, clk, now->ns, 2);
+	old = __sync_lock_test_and_set(&ctl->ack_due, 2);
+	barrier_var(old);
+	return tx_leaving(c, ctl, now->ms);
 }
 
 /* toe/ring.h: bit, summary bit, then armed. The results of the atomics are

@@ -37,7 +37,7 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 	if (r->ev & RX_EV_PUMP)
 		clock_flag(c, r->clk, TOE_CLK_PUMP);
 	ring = rx_doorbell(c, r, &qp);
-	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay && !train_leaving(c, r->now.ms))
+	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay && !ack_put_off(c, r->ctl, r->clk, &r->now))
 		return rx_reply(ctx, c, r);
 	if (r->ev & RX_EV_ACK_DUE)
 		ack_note(c, r->ctl, r->clk, r->now.ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);

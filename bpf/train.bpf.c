@@ -47,39 +47,6 @@ static __always_inline bool train_alive(const struct train *t)
 	return way && (__u64)__sync_fetch_and_add(&way->life, 0) == t->life;
 }
 
-union mark_word {		/* hw_conn.cc_alg, ecn, rec, train: what there is a compare-and-swap for */
-	__u32 word;
-	__u8 byte[4];
-};
-_Static_assert(__builtin_offsetof(struct hw_conn, train) % 4 == 3, "hw_conn.train");
-
-/* Without the entry's lock. If a neighbour has changed meanwhile the mark stays, and ends by itself. */
-static __always_inline void mark_drop(struct hw_conn *c, __u8 mark)
-{
-	__u32 *at = (__u32 *)&c->cc_alg;
-	union mark_word old = { .word = *(volatile __u32 *)at }, new = old;
-
-	new.byte[3] = 0;
-	if (old.byte[3] == mark)
-		__sync_val_compare_and_swap(at, old.word, new.word);
-}
-
-/* The last one: whoever looks now, and finds no train, is behind it. A newer train has marked the entry anew. */
-static __always_inline void train_over(const struct train *t)
-{
-	__u32 id = t->hw_connid;
-	struct hw_connid *way = bpf_map_lookup_elem(&hw_connid, &id);
-	struct hw_conn *c;
-	struct toe_flow f;
-
-	if (!way)
-		return;
-	f = way->flow;
-	c = bpf_map_lookup_elem(&hw_conn_t, &f);
-	if (c && c->hw_connid == id)
-		mark_drop(c, t->mark);
-}
-
 /* 16 bit one's complement sums: a word that is replaced is taken away and the new one added. */
 static __always_inline __u64 swap(__u64 sum, __u32 old, __u32 new)
 {
@@ -196,8 +163,6 @@ int toe_train(struct xdp_md *ctx)
 		return ack_leave(ctx, &t);
 	if (i > 0)
 		i = train_next(&t);
-	if (i >= 0 && i + 1 == t.nr)
-		train_over(&t);
 	if (i >= 0 && !train_segment(ctx, &t, i))
 		return XDP_PASS;
 	count(TX_TRAIN_LOST);

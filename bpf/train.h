@@ -43,8 +43,7 @@ struct train {
 	__u8 first_flags;	/* TCP flags of the first segment beyond the template's, and of the last */
 	__u8 last_flags;
 	__u8 v4;
-	__u8 mark;		/* hw_conn.train as this train set it */
-	__u8 pad[2];
+	__u8 pad[3];
 };
 _Static_assert(sizeof(struct train) == 48, "train");
 _Static_assert(TRAIN_OFF >= TOE_HDR_MAX + TOE_TAGS_MAX, "the note would be under the headers");
@@ -68,34 +67,6 @@ struct train_cpu {
 	struct train_slot slot[TRAIN_SLOTS];
 	struct ack_slot ack[ACK_SLOTS];
 };
-
-/*
- * hw_conn.train: snd_nxt is already behind a train of which frames are still to leave, on whatever CPU. A bare acknowledgement
- * would overtake them: it is put off, and the library sends it behind its train. Low bits of the clock, so that it ends by
- * itself if the last frame was never made. Who finds it old takes it away: the bits come again. The caller of both holds
- * the entry's lock. Each train has a mark of its own, if need be ahead of the clock: its last frame takes away its own only.
- */
-#define TRAIN_MS	10	/* a train leaves sooner; bpf/now.h: the time of a tick may be the mark, an exact one asked for */
-#define TRAIN_AHEAD	8
-
-static __always_inline __u8 train_mark(__u8 old, __u32 now_ms)
-{
-	__u32 ahead = (old - now_ms) & 0x7f;
-
-	return ((old && ahead < TRAIN_AHEAD ? now_ms + ahead + 1 : now_ms) & 0x7f) | 0x80;
-}
-
-static __always_inline bool train_leaving(struct hw_conn *c, __u32 now_ms)
-{
-	__u8 mark = *(volatile __u8 *)&c->train;
-
-	if (!mark)
-		return false;
-	if (((now_ms - mark + TRAIN_AHEAD) & 0x7f) <= TRAIN_MS + TRAIN_AHEAD)
-		return true;
-	PUT(c->train, 0);
-	return false;
-}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -132,7 +132,7 @@ static __always_inline int tx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 	if (hdr_write(ctx, c, t->ctl, &h, NULL))
 		return -1;
 	c->ip_id += t->nr - 1;
-	return train ? train_note(ctx, c, t->ctl, &note, h.now_ms) : 0;
+	return train ? train_note(ctx, c, t->ctl, &note) : 0;
 }
 
 /* How far snd_nxt may go: window, cwnd (RFC 8985 section 7.3: but for a probe), what the tx ring can hold, and what was
@@ -255,10 +255,8 @@ static __always_inline int tx_empty(struct xdp_md *ctx, struct hw_conn *c, struc
 	bool probe = t->d.op == TOE_OP_PROBE;
 	__u32 seq = probe ? c->min.snd_una - 1 : c->min.snd_nxt;
 
-	if (!probe && train_leaving(c, t->now.ms)) {
-		ack_note(c, t->ctl, t->clk, t->now.ns, 2);
+	if (!probe && ack_put_off(c, t->ctl, t->clk, &t->now))
 		return XDP_DROP;
-	}
 	if (hdr_ack(ctx, c, t->ctl, seq, t->now.ms))
 		return XDP_DROP;
 	stat_add(probe ? TOE_ST_TX_PROBES : TOE_ST_TX_ACKS, 1);

@@ -32,7 +32,7 @@ static __always_inline void *train_way(const struct hw_conn *c, __u32 nr)
 
 /* The frame has its headers: the first segment's, its checksum without payload. Write the note. 0, or -1: drop it. */
 static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, const struct toe_ring_ctl *ctl,
-				      struct train *note, __u32 now_ms)
+				      struct train *note)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 zero = 0, id = c->hw_connid;
@@ -58,8 +58,6 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 	note->l3_off = note->l4_off - (note->v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 	note->proto = eth->h_proto;
 	eth->h_proto = 0;
-	note->mark = train_mark(c->train, now_ms);
-	PUT(c->train, note->mark);
 	*(struct train *)(data + TRAIN_OFF) = *note;
 	return 0;
 }

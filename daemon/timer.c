@@ -65,7 +65,7 @@ static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op,
 			      .hw_connid = c->hw_connid, .gen = c->gen, .seq = seq, .len = (uint16_t)len };
 	struct iovec iov[RINGS_IOV] = { 0 };
 	uint8_t buf[TOE_MAX_PAYLOAD];
-	int nr = rings_iov(c->app, rings_tx(c), seq, len, iov);
+	int nr = rings_iov(c->app, rings_tx(c), seq, len, iov), err;
 	size_t off = 0;
 
 	/* copied once, so that what is summed is what is sent */
@@ -74,7 +74,10 @@ static int send_bytes(struct conn *c, const struct min_tcp *min, enum toe_op op,
 		off += iov[i].iov_len;
 	}
 	d.csum = frame_fold(frame_sum(0, buf, len));
-	return qp_send(&d, hdr_len(c, min), buf, len, NULL, 0);
+	err = qp_send(&d, hdr_len(c, min), buf, len, NULL, 0);
+	if (!err && op == TOE_OP_DATA)
+		__atomic_store_n(&app_ring_ctl(c->app, c->rx)->tx_left, seq + len, __ATOMIC_RELEASE);
+	return err;
 }
 
 /* PSH where the application's data ends for now. */

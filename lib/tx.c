@@ -135,7 +135,14 @@ void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 		if (desc.nr == 1)
 			break;
 	}
-	if (qp && ld_acq(&r->ctl->ack_due) >= 2)	/* put off so as not to overtake a train, or for a doorbell */
+	if (qp)
+		tx_left(sn, r);
+}
+
+void tx_left(struct sonode *sn, const struct ring *r)
+{
+	__atomic_exchange_n(&r->ctl->tx_left, ld_acq(&r->ctl->snd_nxt), __ATOMIC_SEQ_CST);
+	if (ld(&r->ctl->ack_due) >= 2)
 		tx_ack(sn, r);
 }
 

@@ -14,6 +14,10 @@ void tx_unlock(struct sonode *sn);
  * segment whatever Nagle's algorithm says. */
 void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force);
 
+/* Write lock held, behind a write to the queue pair: what was to leave has left (bpf/ring.bpf.h). An acknowledgement that was
+ * put off, so as not to overtake it or for a doorbell, is sent. */
+void tx_left(struct sonode *sn, const struct ring *r);
+
 void tx_kick(struct sonode *sn);		/* a wake-up: push what the window allows now */
 void tx_flush(struct sonode *sn);		/* uncorked, or TCP_NODELAY set */
 void tx_ack(struct sonode *sn, const struct ring *r);	/* acknowledge, advertise the window */

@@ -199,7 +199,7 @@ struct hw_conn {
 	__u8 cc_alg;		/* enum toe_cc */
 	__u8 ecn;		/* enum toe_ecn */
 	__u8 rec;		/* enum toe_rec_hot */
-	__u8 train;		/* a train is leaving, bpf/train.h; 0: none */
+	__u8 pad;
 	__u32 challenge_ms;	/* no challenge ACK before, CLOCK_MONOTONIC; RFC 5961 section 7 */
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");

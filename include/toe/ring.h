@@ -33,8 +33,8 @@ struct toe_ring_ctl {
 	__u32 snd_edge;		/* how far snd_nxt may go: peer window, cwnd, TOE_MAX_BURST */
 	__u32 rcv_adv;		/* right edge advertised */
 	__u32 ack_due;		/* nonzero: received bytes wait for an acknowledgement;
-				   2: one that should go at once (TOE_OP_ACK), a doorbell
-				   took its place */
+				   2: one that should go at once (TOE_OP_ACK): a doorbell
+				   took its place, or it waits for tx_left */
 	__u32 srtt_us;
 	__u32 rttvar_us;
 	__u32 cwnd;
@@ -48,7 +48,8 @@ struct toe_ring_ctl {
 	__u64 tx_filled;	/* written up to here, | TOE_FROZEN */
 	__u32 want_write;	/* a writer waits for tx ring space: wake it on snd_una */
 	__u32 tx_base;		/* toe/place.h */
-	__u32 reserved2[10];
+	__u32 tx_left;		/* snd_nxt as it was when a write to the queue pair had ended: up to here all has left */
+	__u32 reserved2[9];
 };
 _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
 

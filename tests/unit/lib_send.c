@@ -92,6 +92,7 @@ static void wrote(uint32_t n, bool more, const char *want)
 	*sent = 0;
 	tx_push(&sn, &ring, more, false);
 	assert_string_equal(sent, want);
+	assert_true(!*want || ctl.tx_left == ctl.snd_nxt);
 }
 
 /* The peer acknowledges n bytes and offers wnd from there. */
