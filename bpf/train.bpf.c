@@ -4,7 +4,7 @@
  * train pass. The connection may be on its way elsewhere meanwhile: what was copied from the ring counts only if the ring was
  * its own all the time (hw_connid.life).
  */
-#include "train.h"
+#include "tx.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -19,7 +19,7 @@ static __always_inline int train_open(struct xdp_md *ctx, struct train *t)
 	if (data + TRAIN_OFF + sizeof(*t) > end)
 		return -1;
 	*t = *(struct train *)(data + TRAIN_OFF);
-	return t->hdr_len <= TOE_HDR_MAX + TOE_TAGS_MAX && t->l4_off < t->hdr_len ? 1 : -1;
+	return t->kind == NOTE_BATCH || (t->hdr_len <= TOE_HDR_MAX + TOE_TAGS_MAX && t->l4_off < t->hdr_len) ? 1 : -1;
 }
 
 /* Which segment is this? -1: one too many, or of a train that is over. */
@@ -151,6 +151,88 @@ static __always_inline int ack_leave(struct xdp_md *ctx, const struct train *t)
 	return bpf_xdp_adjust_tail(ctx, (int)t->hdr_len - (int)(TRAIN_OFF + sizeof(*t))) ? XDP_DROP : XDP_PASS;
 }
 
+/* ---- batches ---- */
+
+static __always_inline int batch_item(struct xdp_md *ctx, const struct train *note, __u32 i, struct tx *t)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct toe_batch_item *it = data + TOE_BATCH_OFF + (i & (TOE_MAX_BATCH - 1)) * sizeof(*it);
+
+	if ((void *)(it + 1) > end)
+		return -1;
+	t->d.op = TOE_OP_DATA;
+	t->d.flags = it->flags & TOE_DESC_PSH;
+	t->d.hw_connid = it->hw_connid;
+	t->d.gen = it->gen;
+	t->d.seq = it->seq;
+	t->d.len = it->len;
+	t->bytes = it->len;
+	t->nr = 1;
+	t->app = note->app;
+	t->batch = true;
+	return 0;
+}
+
+/* The frame gets its length, its bytes and their sum. The entry's lock keeps the ring its own. */
+static __always_inline int batch_fill(struct xdp_md *ctx, const struct hw_conn *c, struct tx *t)
+{
+	__u32 off = hdr_len(c), have = ctx->data_end - ctx->data;
+	void *data, *end;
+	__u64 sum = 0;
+
+	if (off + t->d.len > have || hdr_resize(ctx, off + t->d.len) ||
+	    ring_copy(ctx, c->tx, t->ctl->tx_base, t->d.seq, off, t->d.len, RING_GET))
+		return -1;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (csum_bytes(data + off, end, t->d.len, &sum))
+		return -1;
+	t->d.csum = csum_fold(sum);
+	return 0;
+}
+
+static __always_inline int batch_data(struct xdp_md *ctx, struct hw_conn *c, struct tx *t, __u8 nic)
+{
+	if (!tx_allowed(c, t))
+		return XDP_DROP;
+	t->ctl = ring_ctl(c);
+	t->clk = clock_of(c);
+	if (c->nic != nic) {
+		count(TX_NO_TRAIN);
+		return XDP_DROP;
+	}
+	if (!t->ctl || !t->clk || !t->d.len || t->d.len > c->min.snd_mss || batch_fill(ctx, c, t)) {
+		count(TX_MALFORMED);
+		return XDP_DROP;
+	}
+	now_tick(&t->now, c, t->clk);
+	return tx_data(ctx, c, t);
+}
+
+static __always_inline int batch_segment(struct xdp_md *ctx, const struct train *note, __u32 i)
+{
+	struct tx t = {};
+	struct hw_conn *c;
+	int act;
+
+	if (batch_item(ctx, note, i, &t))
+		return XDP_DROP;
+	c = tx_lookup(&t);
+	if (!c) {
+		count(TX_STALE);
+		return XDP_DROP;
+	}
+	if (!lock_take(c)) {
+		count(TX_LOCK);
+		return XDP_DROP;
+	}
+	act = batch_data(ctx, c, &t, note->nic);
+	if (act == XDP_PASS)
+		count(TX_BATCH_SEGS);
+	lock_drop(c);
+	return act;
+}
+
 SEC("xdp/devmap")
 int toe_train(struct xdp_md *ctx)
 {
@@ -163,6 +245,8 @@ int toe_train(struct xdp_md *ctx)
 		return ack_leave(ctx, &t);
 	if (i > 0)
 		i = train_next(&t);
+	if (i >= 0 && t.kind == NOTE_BATCH)
+		return batch_segment(ctx, &t, i);
 	if (i >= 0 && !train_segment(ctx, &t, i))
 		return XDP_PASS;
 	count(TX_TRAIN_LOST);

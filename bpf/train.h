@@ -21,12 +21,14 @@
 enum train_kind {
 	NOTE_TRAIN = 1,
 	NOTE_ACK = 2,		/* bpf/rx_reply.h */
+	NOTE_BATCH = 3,		/* struct toe_batch_item behind the note */
 };
 
 /* The note. EtherType 0 in the frame's header says that there is one: no other frame of an engine has that, and
  * no application writes what stands there. */
 struct train {
-	__u32 kind;		/* enum train_kind; NOTE_ACK has hw_connid, nr_cpu, proto and hdr_len, too */
+	__u32 kind;		/* enum train_kind; NOTE_ACK has hw_connid, nr_cpu, proto and hdr_len, too, NOTE_BATCH nr_cpu, nr,
+				   nic and app */
 	__u32 hw_connid;
 	__u64 life;		/* struct hw_connid, when the train was made */
 	__u32 nr_cpu;		/* struct train_slot, struct ack_slot */
@@ -43,9 +45,11 @@ struct train {
 	__u8 first_flags;	/* TCP flags of the first segment beyond the template's, and of the last */
 	__u8 last_flags;
 	__u8 v4;
-	__u8 pad[3];
+	__u8 nic;		/* BATCH: by which all segments leave */
+	__u16 app;		/* who sends them */
 };
 _Static_assert(sizeof(struct train) == 48, "train");
+_Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_BATCH_OFF, "the note would be over the items");
 _Static_assert(TRAIN_OFF >= TOE_HDR_MAX + TOE_TAGS_MAX, "the note would be under the headers");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_HDR_LEN(2, 0) + TOE_TRAIN_MSS, "the note would be behind the frame");
 

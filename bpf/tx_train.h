@@ -20,14 +20,25 @@ struct {
 } trains SEC(".maps");
 
 /* The devmap that makes nr segments of one; NULL: the interface has none. */
-static __always_inline void *train_way(const struct hw_conn *c, __u32 nr)
+static __always_inline void *train_way(__u32 id, __u32 nr)
 {
-	__u32 key = c->nic * TOE_MAX_TRAIN + nr - 1, id = c->nic;
+	__u32 key = id * TOE_MAX_TRAIN + nr - 1;
 	struct toe_nic *nic = bpf_map_lookup_elem(&nics, &id);
 
 	if (!nic || !(nic->flags & TOE_NIC_TRAINS))
 		return NULL;
 	return bpf_map_lookup_elem(&trains, &key);
+}
+
+/* The slot where toe_train counts the copies; their number is in the note. */
+static __always_inline void train_take_slot(struct train_cpu *cpu, struct train *note)
+{
+	struct train_slot *slot;
+
+	note->nr_cpu = cpu->nr++;
+	slot = &cpu->slot[note->nr_cpu & (TRAIN_SLOTS - 1)];
+	slot->nr_cpu = note->nr_cpu;
+	slot->next = 0;
 }
 
 /* The frame has its headers: the first segment's, its checksum without payload. Write the note. 0, or -1: drop it. */
@@ -38,16 +49,12 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 	__u32 zero = 0, id = c->hw_connid;
 	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
 	struct hw_connid *way = bpf_map_lookup_elem(&hw_connid, &id);
-	struct train_slot *slot;
 	struct ethhdr *eth = data;
 
 	if (!cpu || !way || data + TRAIN_OFF + sizeof(*note) > end)
 		return -1;
 	note->life = *(volatile __u64 *)&way->life;
-	note->nr_cpu = cpu->nr++;
-	slot = &cpu->slot[note->nr_cpu & (TRAIN_SLOTS - 1)];
-	slot->nr_cpu = note->nr_cpu;
-	slot->next = 0;
+	train_take_slot(cpu, note);
 	note->kind = NOTE_TRAIN;
 	note->hw_connid = id;
 	note->tx = c->tx;
@@ -59,6 +66,22 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 	note->proto = eth->h_proto;
 	eth->h_proto = 0;
 	*(struct train *)(data + TRAIN_OFF) = *note;
+	return 0;
+}
+
+static __always_inline int batch_note(struct xdp_md *ctx, __u32 nic, __u32 app, __u32 nr)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct train note = { .kind = NOTE_BATCH, .nr = nr, .nic = nic, .app = app };
+	__u32 zero = 0;
+	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
+	struct ethhdr *eth = data;
+
+	if (!cpu || data + TRAIN_OFF + sizeof(note) > end)
+		return -1;
+	train_take_slot(cpu, &note);
+	eth->h_proto = 0;
+	*(struct train *)(data + TRAIN_OFF) = note;
 	return 0;
 }
 

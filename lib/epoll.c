@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "batch.h"
 #include "daemon.h"
 #include "epset.h"
 #include "intfd.h"
@@ -203,6 +204,7 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 	int n, raw, ms;
 	bool sleep;
 
+	batch_end();
 	if (max <= 0 || no_memory(out, max * sizeof(*out)))
 		return real.epoll_pwait(set->slot->fd, out, max, 0, mask);
 	if (ld(&set->unclaimed))
@@ -211,6 +213,7 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 		n = look(set, out, max, mask);
 		if (n) {
 			st(&set->work, ld(&set->work) + CALL_WORK + n);
+			batch_begin(n);
 			return n;
 		}
 		ms = timeout_ns ? wait_ms_lost(deadline) : 0;

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <linux/close_range.h>
 #include <unistd.h>
+#include "batch.h"
 #include "epset.h"
 #include "intfd.h"
 #include "io.h"
@@ -68,6 +69,7 @@ int toe_close(int fd)
 		errno = EBADF;	/* the application never opened it */
 		return -1;
 	}
+	batch_end();	/* sooner than an upload would take it along */
 	let_go(fd);
 	return real.close(fd);
 }
@@ -221,5 +223,6 @@ ssize_t toe_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned int fl)
 
 int toe_shutdown(int fd, int how)
 {
+	batch_end();
 	return ON_KERNEL(int, sonode_get(fd), TOE_WHY_SHUTDOWN, real.shutdown(fd, how));
 }

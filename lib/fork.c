@@ -5,6 +5,7 @@
  * is remembered and asked for when it is first used, see sonode.c.
  */
 #include <unistd.h>
+#include "batch.h"
 #include "daemon.h"
 #include "epset.h"
 #include "exec.h"
@@ -31,6 +32,7 @@ static void inherit(struct sonode *sn)
 
 static void child(void)
 {
+	batch_forked();
 	intfd_forked();
 	daemon_forked();
 	qp_forked();

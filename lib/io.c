@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include "batch.h"
 #include "daemon.h"
 #include "io.h"
 #include "real.h"
@@ -142,6 +143,7 @@ static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64
 	struct waitctx *c = wait_ctx();
 	int rc;
 
+	batch_end();
 	if (!c || wait_watch(c, sn, r)) {
 		if (!sonode_upload(sn, TOE_WHY_CALL))
 			return IO_AGAIN;
@@ -263,9 +265,14 @@ static ssize_t result(const struct io *io)
 /* 1: return *ret, 0: again. */
 static int recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t *ret)
 {
-	ssize_t n = kernel_recv(sn->fd, io);
-	int err = errno;
-	bool moved = word_path(word) == TOE_PATH_KERNEL && sonode_word(sn) != word;
+	ssize_t n;
+	int err;
+	bool moved;
+
+	batch_end();
+	n = kernel_recv(sn->fd, io);
+	err = errno;
+	moved = word_path(word) == TOE_PATH_KERNEL && sonode_word(sn) != word;
 
 	errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (word_path(word) && not_ours(sn)) || parked_elsewhere(sn, io)))
@@ -346,8 +353,10 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 	}
 	if (n >= 0)
 		io->done += n;
-	tx_push(sn, &r, more && io->done == io->len, false);
+	if (more || n < 0 || io->done < io->len || !batch_put(sn, &r))
+		tx_push(sn, &r, more && io->done == io->len, false);
 	tx_unlock(sn);
+	batch_check();
 	if (n < 0) {
 		sched_yield();
 		return IO_AGAIN;

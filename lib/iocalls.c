@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
+#include "batch.h"
 #include "io.h"
 #include "real.h"
 #include "user.h"
@@ -44,6 +45,8 @@ static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind k
 
 	if (flags & RX_UPLOAD)
 		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.recv(fd, buf, len, flags));
+	if (!sn)
+		batch_end();
 	if (!sn || flags & MSG_ERRQUEUE)
 		return kind == IO_READ ? real.read(fd, buf, len) : real.recv(fd, buf, len, flags);
 	io_init(&io, kind, flags, &iov, len);
@@ -94,6 +97,8 @@ ssize_t toe_readv(int fd, const struct iovec *iov, int n)
 	struct sonode *sn = sonode_get(fd);
 	struct io io = { .kind = IO_READV };
 
+	if (!sn)
+		batch_end();
 	if (!sn || !take_vector(&io, iov, n))
 		return real.readv(fd, iov, n);
 	return io_recv(sn, &io);
@@ -101,8 +106,10 @@ ssize_t toe_readv(int fd, const struct iovec *iov, int n)
 
 static ssize_t recv_rights(int fd, struct msghdr *m, int flags)
 {
-	ssize_t rc = real.recvmsg(fd, m, flags);
+	ssize_t rc;
 
+	batch_end();
+	rc = real.recvmsg(fd, m, flags);
 	if (rc >= 0 && m->msg_controllen)
 		sonode_take_rights(m);
 	return rc;

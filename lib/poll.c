@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include "batch.h"
 #include "daemon.h"
 #include "epset.h"
 #include "io.h"
@@ -267,6 +268,7 @@ static int do_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigse
 		j.kern = malloc((n + 1) * sizeof(*j.kern));
 		j.words = malloc(n * sizeof(*j.words));
 	}
+	batch_end();
 	errno = ENOMEM;
 	pthread_cleanup_push(job_free, &j);
 	rc = j.ctx && j.kern && j.words ? run(&j, timeout_ns, mask) : -1;

@@ -36,6 +36,21 @@ bool tx_lock(struct sonode *sn)
 	return true;
 }
 
+bool tx_trylock(struct sonode *sn)
+{
+	struct sonode *before;
+	bool got;
+
+	if (ld(&sn->wowner) == &self || ld(&at) == sn)
+		return false;
+	before = at_lock(sn);
+	got = !pthread_mutex_trylock(&sn->wlock);
+	if (got)
+		st(&sn->wowner, (void *)&self);
+	at_rest(before);
+	return got;
+}
+
 void tx_unlock(struct sonode *sn)
 {
 	struct sonode *before = at_lock(sn);
@@ -71,6 +86,13 @@ static uint32_t next_len(const struct sonode *sn, const struct ring *r, uint32_t
 	if (len < r->mss && !force && nagle_holds(sn, una, nxt, more))
 		return 0;
 	return len;
+}
+
+uint32_t tx_single(const struct sonode *sn, const struct ring *r, uint32_t filled, uint32_t *seq)
+{
+	uint32_t len = next_len(sn, r, filled, false, false, seq);
+
+	return *seq + len == filled ? len : 0;
 }
 
 #define SOLO	256	/* segments until a train is tried again that was refused */

@@ -8,6 +8,7 @@
 
 /* False: this thread holds it already (a signal handler interrupted a write). */
 bool tx_lock(struct sonode *sn);
+bool tx_trylock(struct sonode *sn);	/* false also if any other does */
 void tx_unlock(struct sonode *sn);
 
 /* Write lock held. more: the caller has more to send (MSG_MORE). force: send a short
@@ -17,6 +18,9 @@ void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force);
 /* Write lock held, behind a write to the queue pair: what was to leave has left (bpf/ring.bpf.h). An acknowledgement that was
  * put off, so as not to overtake it or for a doorbell, is sent. */
 void tx_left(struct sonode *sn, const struct ring *r);
+
+/* Write lock held. Length of the segment that begins at *seq, if all that has not left may leave in one now; else 0. */
+uint32_t tx_single(const struct sonode *sn, const struct ring *r, uint32_t filled, uint32_t *seq);
 
 void tx_kick(struct sonode *sn);		/* a wake-up: push what the window allows now */
 void tx_flush(struct sonode *sn);		/* uncorked, or TCP_NODELAY set */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include "batch.h"
 #include "daemon.h"
 #include "intfd.h"
 #include "real.h"
@@ -25,6 +26,7 @@ static void thread_gone(void *p)
 
 	if (c->fork_gen == fork_gen)
 		intfd_close(&c->epfd);
+	batch_end();
 	qp_thread_gone();
 	mine = NULL;
 	free(c);

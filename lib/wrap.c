@@ -3,6 +3,7 @@
 #undef _FORTIFY_SOURCE
 #include <dlfcn.h>
 #include <unistd.h>
+#include "batch.h"
 #include "epset.h"
 #include "exec.h"
 #include "fork.h"
@@ -68,6 +69,7 @@ static __attribute__((constructor)) void toe_start(void)
 	resolve();
 	proc_init();
 	fork_init();
+	batch_init();
 	for (fd = 0; fd < FOUND_FDS; fd++)
 		sonode_found(fd);
 }

@@ -30,11 +30,13 @@ enum toe_op {
 	TOE_OP_TRAIN = 4,	/* nr segments of new bytes, which the engine takes from the tx ring: all are len bytes
 				   long, which is the MSS, but the last. The frame has the length of
 				   one segment; its payload means nothing, nor does csum */
+	TOE_OP_BATCH = 5,	/* nr segments of as many connections, struct toe_batch_item each; hw_connid and gen are
+				   those of the first. The engine takes the bytes from their tx rings */
 	/* from here on: accepted from the daemon's queue pair only */
-	TOE_OP_RTX = 5,		/* bytes in [snd_una, snd_nxt) once more: as TOE_CMD_NEXT names them, or
+	TOE_OP_RTX = 6,		/* bytes in [snd_una, snd_nxt) once more: as TOE_CMD_NEXT names them, or
 				   with TOE_DESC_TLP any */
-	TOE_OP_PROBE = 6,	/* empty segment at snd_una - 1 (window probe, keepalive) */
-	TOE_OP_RING = 7,	/* doorbell of queue pair hw_connid */
+	TOE_OP_PROBE = 7,	/* empty segment at snd_una - 1 (window probe, keepalive) */
+	TOE_OP_RING = 8,	/* doorbell of queue pair hw_connid */
 };
 
 #define TOE_DESC_PSH		1	/* flags: set PSH; TRAIN: on the last */
@@ -50,9 +52,24 @@ struct toe_desc {
 	__u16 len;		/* payload bytes */
 	__u16 csum;		/* ones' complement sum of the payload, folded, not
 				   inverted, as bytes lie in memory (RFC 1071) */
-	__u16 nr;		/* TRAIN: segments, 2 to TOE_MAX_TRAIN */
+	__u16 nr;		/* TRAIN: segments, 2 to TOE_MAX_TRAIN; BATCH: 2 to TOE_MAX_BATCH */
 	__u16 last;		/* TRAIN: payload bytes of the last one, 1 to len */
 };
 _Static_assert(sizeof(struct toe_desc) == 28, "toe_desc");
+
+/*
+ * BATCH: nr of these from TOE_BATCH_OFF on. The frame is at least as long as the longest of the segments, headers
+ * included. What an item asks for is done or refused as if it had come by itself.
+ */
+#define TOE_BATCH_OFF		144
+#define TOE_MAX_BATCH		16U
+struct toe_batch_item {
+	__u32 hw_connid;
+	__u32 gen;
+	__u32 seq;
+	__u16 len;		/* payload bytes */
+	__u16 flags;
+};
+_Static_assert(sizeof(struct toe_batch_item) == 16, "toe_batch_item");
 
 #endif

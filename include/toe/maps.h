@@ -105,10 +105,12 @@ struct toe_netval {
 	X(TX_TLP,	"tail loss probes that sent a segment again") \
 	X(TX_TRAINS,	"trains of segments sent by the TX engine") \
 	X(TX_TRAIN_SEGS, "segments that left in a train") \
-	X(TX_NO_TRAIN,	"trains refused, the interface has none of that length") \
+	X(TX_NO_TRAIN,	"trains and batches refused, the interface has none of that length") \
 	X(TX_TRAIN_LOST, "segments of a train that could not be made") \
 	X(RX_ACKS_SAVED, "acknowledgements that a newer one stood for") \
-	X(RX_OTHER_VLAN, "frames of known connections but for their VLAN tags, passed")
+	X(RX_OTHER_VLAN, "frames of known connections but for their VLAN tags, passed") \
+	X(TX_BATCHES,	"batches of segments of several connections") \
+	X(TX_BATCH_SEGS, "segments that left in a batch")
 
 enum toe_stat {
 #define X(sym, text) TOE_ST_##sym,

@@ -11,7 +11,7 @@
 static uint64_t rnd;
 static struct inv_state was, is;
 static __u8 old_ring[ENV_RING];
-static unsigned int nr_uploads, nr_answers, nr_taken, nr_ooo, nr_trains;
+static unsigned int nr_uploads, nr_answers, nr_taken, nr_ooo, nr_trains, nr_batched;
 
 static __u32 below(__u32 n)
 {
@@ -172,17 +172,54 @@ static void wagons(const struct toe_desc *d, unsigned int nr)
 		if (act == XDP_PASS)
 			judge(inv_out(&at, out.data, out.len, 1), nr);
 	}
-	look(&is);		/* its mark is gone */
 	nr_trains++;
+}
+
+/* The copies of a batch's frame, and one too many: each does what its item would have done by itself. */
+static void batch(const struct toe_batch_item *it, unsigned int nr_items, __u32 qp, unsigned int nr)
+{
+	struct frame template = out;
+	struct inv_state before;
+
+	for (unsigned int i = 0; i <= nr_items; i++) {
+		const struct toe_batch_item *one = &it[i % nr_items];
+		struct toe_desc d = { .op = TOE_OP_DATA, .hw_connid = one->hw_connid, .gen = one->gen, .seq = one->seq,
+				      .len = one->len, .nr = 1 };
+		int act = run_prog(env.train->progs.toe_train, template.data, template.len, ENV_NIC_IFINDEX, &out);
+
+		if ((act != XDP_PASS && act != XDP_DROP) || (act == XDP_PASS && i == nr_items))
+			fail_msg("packet %u: segment %u of %u got verdict %d", nr, i, nr_items, act);
+		before = is;
+		look(&is);
+		judge(inv_tx(&before, &is, &d, qp == ENV_QP, qp == TOE_QP_DAEMON, old_ring, ring()), nr);
+		if (act == XDP_PASS) {
+			judge(inv_out(&is, out.data, out.len, 1), nr);
+			nr_batched++;
+		}
+	}
+}
+
+static unsigned int items(struct toe_batch_item *it, unsigned int nr)
+{
+	__u32 seq = was.c.min.snd_nxt;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		it[i] = (struct toe_batch_item){ .hw_connid = ENV_ID + !below(16), .gen = ENV_GEN + !below(16),
+						 .seq = seq + (below(8) ? 0 : near()), .flags = (__u16)rnd_next(&rnd),
+						 .len = (__u16)(below(4) ? below(200) : below(1600)) };
+		seq += below(4) ? it[i].len : 0;
+	}
+	return TOE_BATCH_OFF + nr * (unsigned int)sizeof(*it) + below(8) * 200;
 }
 
 static void one_tx(unsigned int nr)
 {
 	static const __u32 qps[] = { ENV_QP, ENV_QP, ENV_QP, ENV_OTHER_QP, TOE_QP_DAEMON };
 	__u32 qp = qps[below(NR(qps))], hdr = TOE_HDR_LEN(was.c.min.flow.family, was.c.min.opts & TOE_OPT_TS);
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)(1 + below(6)), .hw_connid = ENV_ID,
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = (__u16)(1 + below(8)), .hw_connid = ENV_ID,
 			      .gen = ENV_GEN };
 	static struct frame fr;
+	struct toe_batch_item *it = (struct toe_batch_item *)(fr.data + TOE_BATCH_OFF);
 	int act;
 
 	if (d.op == TOE_OP_DATA || d.op == TOE_OP_RTX)
@@ -194,6 +231,10 @@ static void one_tx(unsigned int nr)
 	}
 	d.seq = (d.op == TOE_OP_RTX ? was.c.min.snd_una : was.c.min.snd_nxt) + (below(4) ? 0 : near());
 	fr.len = hdr + d.len;
+	if (d.op == TOE_OP_BATCH) {
+		d.nr = (__u16)below(24);
+		fr.len = items(it, d.nr);
+	}
 	if (!below(16))
 		((__u8 *)&d)[below(sizeof(d))] ^= (__u8)(1U << below(8));
 	memcpy(fr.data, &d, sizeof(d));
@@ -204,6 +245,8 @@ static void one_tx(unsigned int nr)
 	judge(inv_tx(&was, &is, &d, qp == ENV_QP, qp == TOE_QP_DAEMON, old_ring, ring()), nr);
 	if (act == XDP_REDIRECT && d.op == TOE_OP_TRAIN)
 		wagons(&d, nr);
+	else if (act == XDP_REDIRECT && d.op == TOE_OP_BATCH)
+		batch(it, d.nr, qp, nr);
 	else if (act == XDP_REDIRECT && d.op != TOE_OP_RING)
 		judge(inv_out(&is, out.data, out.len, 0), nr);
 }
@@ -241,14 +284,14 @@ static void packets(void **state)
 			one_tx(i);
 		was = is;
 	}
-	print_message("          %u packets: %u moved rcv_nxt, %u answered, %u uploads, %u trains\n", nr, nr_taken,
-		      nr_answers,
-		      nr_uploads, nr_trains);
+	print_message("          %u packets: %u moved rcv_nxt, %u answered, %u uploads, %u trains, %u in batches\n", nr, nr_taken,
+		      nr_answers, nr_uploads, nr_trains, nr_batched);
 	assert_true(nr_taken > nr / 50);	/* the packets come as far as the ring */
 	assert_true(nr_answers > nr / 50);
 	assert_true(nr_uploads > nr / 10000);
 	assert_true(nr_ooo > nr / 1000);
 	assert_true(nr_trains > nr / 2000);
+	assert_true(nr_batched > nr / 1000);
 }
 
 int main(void)

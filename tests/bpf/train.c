@@ -243,6 +243,124 @@ static void ring_gone(void **state)
 	assert_int_equal(COUNTED(TX_TRAIN_LOST), 2);
 }
 
+/* ---- batches ---- */
+
+static struct toe_batch_item item(__u32 seq, __u16 len)
+{
+	return (struct toe_batch_item){ .hw_connid = ENV_ID, .gen = ENV_GEN, .seq = seq, .len = len };
+}
+
+static int batch(const struct toe_batch_item *it, unsigned int nr, unsigned int len, unsigned int qp)
+{
+	static __u8 frame[4096];
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_BATCH, .hw_connid = it[0].hw_connid, .gen = it[0].gen,
+			      .nr = (__u16)nr };
+
+	memset(frame, 0xaa, sizeof(frame));
+	memcpy(frame, &d, sizeof(d));
+	memcpy(frame + TOE_BATCH_OFF, it, (nr < 20 ? nr : 20) * sizeof(*it));
+	return run_prog(env.tx->progs.toe_tx, frame, len, TOE_TAP_IFINDEX + qp, &template);
+}
+
+/* Each item gets the frame's copy for itself, whatever becomes of the others. */
+static void batches(void **state)
+{
+	struct toe_batch_item it[6] = { item(SND0, 100), item(SND0 + 100, 1), item(SND0 + 1, 100), item(SND0 + 101, MSS),
+					item(SND0 + 101 + MSS, 50), item(SND0 + 101 + MSS, 50) };
+	struct seg s;
+
+	(void)state;
+	it[1].flags = 0xffff;
+	it[4].hw_connid++;
+	assert_int_equal(batch(it, 6, hdr_room() + MSS, ENV_QP), XDP_REDIRECT);
+	assert_int_equal(conn()->min.snd_nxt, SND0);		/* nothing is done yet */
+	s = next(&template);
+	assert_int_equal(s.seq, SND0);
+	assert_int_equal(s.len, 100);
+	assert_int_equal(s.flags, ACK);
+	assert_int_equal(conn()->min.snd_nxt, SND0 + 100);
+	s = next(&template);
+	assert_int_equal(s.seq, SND0 + 100);
+	assert_int_equal(s.len, 1);
+	assert_int_equal(s.flags, ACK | PSH);
+	assert_int_equal(wagon(&template), XDP_DROP);		/* not at snd_nxt */
+	assert_int_equal(COUNTED(TX_STALE), 1);
+	assert_int_equal(next(&template).len, MSS);
+	assert_int_equal(wagon(&template), XDP_DROP);		/* no such connection */
+	assert_int_equal(COUNTED(TX_STALE), 2);
+	assert_int_equal(next(&template).seq, SND0 + 101 + MSS);
+	assert_int_equal(wagon(&template), XDP_DROP);		/* one copy too many */
+	assert_int_equal(env_ctl()->snd_nxt, SND0 + 151 + MSS);
+	assert_int_equal(env.clock[ENV_ID].tx_bytes, 151 + MSS);
+	assert_int_equal(COUNTED(TX_SEGS), 4);
+	assert_int_equal(COUNTED(TX_BATCHES), 1);
+	assert_int_equal(COUNTED(TX_BATCH_SEGS), 4);
+}
+
+static void batch_lengths(void **state)
+{
+	struct toe_batch_item it[17];
+
+	(void)state;
+	for (unsigned int nr = 2; nr <= TOE_MAX_BATCH; nr++) {
+		start(state);
+		for (unsigned int i = 0; i < nr; i++)
+			it[i] = item(SND0 + 7 * i, 7);
+		assert_int_equal(batch(it, nr, TOE_BATCH_OFF + nr * (unsigned int)sizeof(*it) - 1, ENV_QP), XDP_DROP);
+		assert_int_equal(batch(it, nr, TOE_BATCH_OFF + nr * (unsigned int)sizeof(*it), ENV_QP), XDP_REDIRECT);
+		for (unsigned int i = 0; i < nr; i++)
+			assert_int_equal(next(&template).seq, SND0 + 7 * i);
+	}
+	for (unsigned int nr = 0; nr < 0x10000; nr += nr > TOE_MAX_BATCH ? 97 : nr ? TOE_MAX_BATCH : 1)
+		assert_int_equal(batch(it, nr, 1000, ENV_QP), XDP_DROP);
+	start(state);
+	env_mark();
+	it[0] = item(SND0, 0);
+	it[1] = item(SND0, (__u16)(1000 - hdr_room() + 1));	/* longer than the frame */
+	it[2] = item(SND0, MSS + 1);
+	assert_int_equal(batch(it, 3, 1000, ENV_QP), XDP_REDIRECT);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(wagon(&template), XDP_DROP);
+	assert_int_equal(COUNTED(TX_MALFORMED), 3);
+	assert_int_equal(conn()->min.snd_nxt, SND0);
+}
+
+static int one_of_two(const struct toe_batch_item *it, unsigned int qp)
+{
+	assert_int_equal(batch(it, 2, 1000, qp), XDP_REDIRECT);
+	return wagon(&template);
+}
+
+static void batch_refused(void **state)
+{
+	struct toe_batch_item it[2] = { item(SND0, 100), item(SND0 + 100, 100) };
+	struct hw_conn c = *conn();
+
+	(void)state;
+	assert_int_equal(one_of_two(it, ENV_OTHER_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_FOREIGN), 1);
+	env_ctl()->tx_filled = SND0 + 99;
+	assert_int_equal(one_of_two(it, ENV_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_WINDOW), 1);
+	env_ctl()->tx_filled = SND0 + 100;
+	assert_int_equal(batch(it, 2, 1000, ENV_QP), XDP_REDIRECT);
+	c.nic++;							/* the route has changed meanwhile */
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	assert_int_equal(wagon(&template), XDP_DROP);
+	assert_int_equal(COUNTED(TX_NO_TRAIN), 1);
+	assert_int_equal(batch(it, 2, 1000, ENV_QP), XDP_DROP);		/* none of that many there */
+	assert_int_equal(COUNTED(TX_NO_TRAIN), 2);
+	c.nic--;
+	c.state = TOE_HOLD;
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	assert_int_equal(one_of_two(it, ENV_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_STATE), 1);
+	it[0].gen++;
+	assert_int_equal(batch(it, 2, 1000, ENV_QP), XDP_DROP);
+	assert_int_equal(COUNTED(TX_STALE), 1);
+	assert_int_equal(COUNTED(TX_SEGS), 0);
+}
+
 /* ---- acknowledgements ---- */
 
 static const struct toe_desc ack_op = {
@@ -406,7 +524,8 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
-		CASE(ring_gone), CASE(acks_wait), CASE(not_for_ever), CASE(two_trains), CASE(newest_ack),
+		CASE(ring_gone), CASE(batches), CASE(batch_lengths), CASE(batch_refused), CASE(acks_wait), CASE(not_for_ever),
+		CASE(two_trains), CASE(newest_ack),
 		CASE(telling_acks), CASE(other_frames),
 	};
 

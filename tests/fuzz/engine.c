@@ -419,6 +419,55 @@ static void wagons(const struct toe_desc *desc, const struct inv_state *a, uint3
 	}
 }
 
+/* The copies of a batch's frame, and one too many: each does what its item would have done by itself. */
+static void batch(uint32_t qp, const uint8_t *d, uint32_t len)
+{
+	static struct inv_state b, a;
+	static uint8_t copy[4096];
+	const struct toe_batch_item *it = (const void *)(d + TOE_BATCH_OFF);
+	const struct toe_desc *desc = (const void *)d;
+	const char *bad;
+
+	memcpy(copy, shim.frame, len);
+	for (unsigned int i = 0; i <= desc->nr; i++) {
+		struct toe_desc one = { .op = TOE_OP_DATA, .hw_connid = it[i % desc->nr].hw_connid, .gen = it[i % desc->nr].gen,
+					.seq = it[i % desc->nr].seq, .len = it[i % desc->nr].len, .nr = 1 };
+		uint32_t out_len = len;
+		int act;
+
+		snapshot(&b, old_ring);
+		act = shim_run(toe_train, copy, &out_len, 2000);
+		snapshot(&a, now_ring);
+		if ((act != XDP_PASS && act != XDP_DROP) || (act == XDP_PASS && i == desc->nr))
+			die("a segment of a batch goes elsewhere, or there are too many");
+		if (one.hw_connid == OTHER_ID)
+			other = shim.conn[1].c;
+		bad = inv_tx(&b, &a, &one, qp == QP, qp == TOE_QP_DAEMON, old_ring, now_ring);
+		if (!bad && act == XDP_PASS && one.hw_connid == ID)
+			bad = inv_out(&a, shim.frame, out_len, 1);
+		if (bad)
+			die(bad);
+	}
+}
+
+static uint32_t items(struct toe_desc *desc, uint8_t *d)
+{
+	struct toe_batch_item *it = (void *)(d + TOE_BATCH_OFF);
+	uint32_t seq = conn()->min.snd_nxt;
+
+	desc->nr = byte() & 31;
+	for (unsigned int i = 0; i < desc->nr; i++) {
+		uint8_t kind = byte();
+
+		it[i] = (struct toe_batch_item){ .hw_connid = kind & 3 ? ID : OTHER_ID, .gen = GEN, .seq = seq, .flags = kind };
+		it[i].len = (uint16_t)(kind & 4 ? byte() : (near() & 0xfff) % 1600);
+		if (kind & 8)
+			it[i].seq += near();
+		seq += kind & 3 ? it[i].len : 0;
+	}
+	return TOE_BATCH_OFF + desc->nr * (uint32_t)sizeof(*it) + (byte() & 7) * 200;
+}
+
 static void descriptor(void)
 {
 	static const uint16_t tap[8] = { QP, QP, QP, QP, QP, OTHER_QP, TOE_QP_DAEMON, 0 };
@@ -427,7 +476,7 @@ static void descriptor(void)
 	const struct min_tcp *m = &conn()->min;
 	uint8_t kind = byte();
 	uint32_t qp = tap[kind & 7], len, out_len, hdr = TOE_HDR_LEN(m->flow.family, m->opts & TOE_OPT_TS);
-	struct toe_desc desc = { .magic = TOE_DESC_MAGIC, .op = kind >> 3 & 7, .flags = kind >> 6, .hw_connid = ID,
+	struct toe_desc desc = { .magic = TOE_DESC_MAGIC, .op = (kind >> 3) % 9, .flags = kind >> 6, .hw_connid = ID,
 				 .gen = GEN };
 	const char *bad;
 	int act;
@@ -440,7 +489,9 @@ static void descriptor(void)
 	}
 	desc.seq = (desc.op == TOE_OP_RTX ? m->snd_una : m->snd_nxt) + near();
 	len = hdr + desc.len;
-	memset(d, byte(), len);
+	memset(d, byte(), sizeof(d));
+	if (desc.op == TOE_OP_BATCH)
+		len = items(&desc, d);
 	desc.csum = fold(inv_sum(d + hdr, desc.len, 0));
 	desc.csum = bpf_htons(desc.csum);
 	if (byte() == 1)
@@ -457,7 +508,9 @@ static void descriptor(void)
 	if (act != XDP_DROP && act != XDP_REDIRECT)
 		die("a frame on a TAP goes to a network stack");
 	bad = inv_tx(&b, &a, &desc, qp == QP, qp == TOE_QP_DAEMON, old_ring, now_ring);
-	if (!bad && act == XDP_REDIRECT && shim.redirect_map == &shim.nic)
+	if (!bad && act == XDP_REDIRECT && shim.redirect_map == &shim.nic && desc.op == TOE_OP_BATCH)
+		batch(qp, d, out_len);
+	else if (!bad && act == XDP_REDIRECT && shim.redirect_map == &shim.nic)
 		wagons(&desc, &a, out_len);
 	else if (!bad && act == XDP_REDIRECT && shim.redirect_map == &nic_dev)
 		bad = inv_out(&a, shim.frame, out_len, 0);

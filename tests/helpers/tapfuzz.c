@@ -2,7 +2,7 @@
 /*
  * An application that means harm: registered with toed like any other, it writes
  * to its own TAP descriptors that name a connection of somebody else, in every
- * op, and frames of random bytes and lengths. Prints how many of them toed must
+ * op, and frames of random bytes and lengths. Prints how many segments toed must
  * count as foreign: everything right but the owner. Exit: 0 all written, 1 could not
  * register or the TAP was taken away, 64 usage.
  */
@@ -20,7 +20,7 @@
 #include "toe/desc.h"
 
 #define MAX_FRAME	3000U
-#define NR_OPS		11U	/* toe_op and some that do not exist */
+#define NR_OPS		12U	/* toe_op and some that do not exist */
 
 struct target {
 	uint32_t hw_connid, gen;
@@ -60,6 +60,24 @@ static int request(int sock, enum toe_msg_type type)
 	return fd;
 }
 
+/* A batch is judged item by item, on its way out: all of them are of the victim's. */
+static size_t forge_batch(unsigned char *frame, const struct target *t)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_BATCH, .hw_connid = t->hw_connid, .gen = t->gen,
+			      .nr = 2 + rnd_below(&rnd, TOE_MAX_BATCH - 1) };
+	struct toe_batch_item it = { .hw_connid = t->hw_connid, .gen = t->gen };
+
+	memcpy(frame, &d, sizeof(d));
+	for (unsigned int i = 0; i < d.nr; i++) {
+		it.seq = (uint32_t)rnd_next(&rnd);
+		it.len = rnd_below(&rnd, 1449);
+		it.flags = (uint16_t)rnd_next(&rnd);
+		memcpy(frame + TOE_BATCH_OFF + i * sizeof(it), &it, sizeof(it));
+	}
+	foreign += d.nr;
+	return TOE_BATCH_OFF + d.nr * sizeof(it) + rnd_below(&rnd, 1100);	/* a device takes no more than its MTU */
+}
+
 static size_t forge(unsigned char *frame, const struct target *t)
 {
 	struct toe_desc d = {
@@ -80,7 +98,7 @@ static size_t forge(unsigned char *frame, const struct target *t)
 	if (!rnd_below(&rnd, 8))
 		d.gen += rnd_below(&rnd, 3);
 	memcpy(frame, &d, sizeof(d));
-	if (d.gen == t->gen && d.op >= TOE_OP_DATA && d.op <= TOE_OP_RING)
+	if (d.gen == t->gen && d.op >= TOE_OP_DATA && d.op <= TOE_OP_RING && d.op != TOE_OP_BATCH)
 		foreign++;
 	return room + d.len;
 }
@@ -105,7 +123,11 @@ static void attack(int tap, const struct target *t, unsigned int nr, time_t end)
 
 	while (time(NULL) < end) {
 		memset(frame, 0, sizeof(frame));
-		len = rnd_below(&rnd, 4) ? forge(frame, &t[rnd_below(&rnd, nr)]) : garbage(frame);
+		switch (rnd_below(&rnd, 4)) {
+		case 0: len = garbage(frame); break;
+		case 1: len = forge_batch(frame, &t[rnd_below(&rnd, nr)]); break;
+		default: len = forge(frame, &t[rnd_below(&rnd, nr)]);
+		}
 		if (write(tap, frame, len) == (ssize_t)len)
 			written++;
 		else

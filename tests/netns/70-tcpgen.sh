@@ -97,3 +97,6 @@ for ns in cli srv; do
 	[ "$(snmp $ns Tcp OutRsts)" = 0 ] || fail "resets by $ns"
 done
 [ "$(counter TX_RTX)" = 0 ] || fail "the engine retransmitted"
+segs=$(counter TX_SEGS) batches=$(counter TX_BATCHES) in_batches=$(counter TX_BATCH_SEGS)
+say "$segs segments, $in_batches in $batches batches"
+((in_batches * 2 > segs && in_batches > 3 * batches)) || fail "answers to several sockets do not leave together"

@@ -53,7 +53,7 @@ static struct fake {
 	int tap[FAKE_QPS], libend[FAKE_QPS];
 	unsigned int nr_qps;
 	struct fake_conn conns[FAKE_CONNS];
-	unsigned long bad, frames, trains, acks, binds, doorbells, uploads, offloads;
+	unsigned long bad, frames, trains, batches, acks, binds, doorbells, uploads, offloads;
 } fake;
 
 static ssize_t (*libc_recvmsg)(int fd, struct msghdr *m, int flags);
@@ -336,6 +336,11 @@ static void fake_frame(unsigned int qp, const uint8_t *f, size_t len)
 
 	memcpy(&d, f, sizeof(d));
 	fake.frames++;
+	if (d.op == TOE_OP_BATCH) {	/* fake_engine() sends what there is */
+		fake.batches++;
+		fake.bad += d.nr < 2 || d.nr > TOE_MAX_BATCH || len < TOE_BATCH_OFF + d.nr * sizeof(struct toe_batch_item);
+		return;
+	}
 	for (int i = 0; i < FAKE_CONNS; i++)
 		if (fake.conns[i].on && fake.conns[i].connid == d.hw_connid && fake.conns[i].gen == d.gen)
 			c = &fake.conns[i];
