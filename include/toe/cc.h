@@ -50,10 +50,14 @@ TOE_PURE void cc_sent(struct hw_conn *c)
 		c->cc[CC_LIMITED] = c->min.snd_nxt;
 }
 
-/* RFC 3465 2.1, RFC 9406 4.2: at most 8 segments an acknowledgement, 2 after a timeout. */
+/* RFC 3465 2.1, RFC 9406 4.2: L, after a timeout 2. Of a peer that joins segments (GRO, LRO) one acknowledgement stands for
+ * up to 64 KiB: with the 8 segments of those who do not pace the window would take two or three round trips to double. Linux has
+ * no limit; the bursts that it is meant against are limited where they leave (bpf/ring.bpf.h shown_edge()). */
+#define CC_SLOW_MOST	64U	/* segments */
+
 TOE_PURE __u32 cc_slow_start(const struct hw_conn *c, __u32 acked)
 {
-	__u32 most = (c->ca_state == TOE_CA_LOSS ? 2U : 8U) * c->min.snd_mss;
+	__u32 most = (c->ca_state == TOE_CA_LOSS ? 2U : CC_SLOW_MOST) * c->min.snd_mss;
 
 	return acked < most ? acked : most;
 }

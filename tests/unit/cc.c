@@ -68,11 +68,15 @@ static void slow_start(void **state)
 			ack(&c, MSS);
 		assert_int_equal(c.min.cwnd, 20 * MSS);
 		send(&c, 20 * MSS);
-		ack(&c, 12 * MSS);		/* RFC 9406 4.2: L = 8 */
-		assert_int_equal(c.min.cwnd, 28 * MSS);
+		ack(&c, 12 * MSS);
+		assert_int_equal(c.min.cwnd, 32 * MSS);
+		c.min.cwnd = 100 * MSS;
+		send(&c, 100 * MSS);
+		ack(&c, 80 * MSS);		/* RFC 9406 4.2: L */
+		assert_int_equal(c.min.cwnd, (100 + CC_SLOW_MOST) * MSS);
 		c.ca_state = TOE_CA_LOSS;
 		ack(&c, 8 * MSS);		/* RFC 3465 2.3 */
-		assert_int_equal(c.min.cwnd, 30 * MSS);
+		assert_int_equal(c.min.cwnd, (102 + CC_SLOW_MOST) * MSS);
 	}
 }
 
