@@ -217,15 +217,9 @@ static __always_inline int batch_segment(struct xdp_md *ctx, const struct train 
 
 	if (batch_item(ctx, note, i, &t))
 		return XDP_DROP;
-	c = tx_lookup(&t);
-	if (!c) {
-		count(TX_STALE);
+	c = tx_take(&t);
+	if (!c)
 		return XDP_DROP;
-	}
-	if (!lock_take(c)) {
-		count(TX_LOCK);
-		return XDP_DROP;
-	}
 	act = batch_data(ctx, c, &t, note->nic);
 	if (act == XDP_PASS)
 		count(TX_BATCH_SEGS);

@@ -168,15 +168,9 @@ int toe_tx(struct xdp_md *ctx)
 		return tx_ring(&t);
 	if (t.d.op == TOE_OP_BATCH)
 		return tx_batch(ctx, &t);
-	c = tx_lookup(&t);
-	if (!c) {
-		count(TX_STALE);
+	c = tx_take(&t);
+	if (!c)
 		return XDP_DROP;
-	}
-	if (!lock_take(c)) {
-		count(TX_LOCK);
-		return XDP_DROP;
-	}
 	act = tx_op(ctx, c, &t);
 	lock_drop(c);
 	return act;

@@ -38,6 +38,22 @@ static __always_inline struct hw_conn *tx_lookup(const struct tx *t)
 	return bpf_map_lookup_elem(&hw_conn_t, &f);
 }
 
+/* The entry that is meant, locked. NULL: counted why. */
+static __always_inline struct hw_conn *tx_take(const struct tx *t)
+{
+	struct hw_conn *c = tx_lookup(t);
+
+	if (!c) {
+		count(TX_STALE);
+		return NULL;
+	}
+	if (!lock_take(c)) {
+		count(TX_LOCK);
+		return NULL;
+	}
+	return c;
+}
+
 /* The entry is locked. Is it the one that is meant, and may this TAP use it? */
 static __always_inline bool tx_allowed(const struct hw_conn *c, const struct tx *t)
 {

@@ -46,12 +46,12 @@ static void busy(unsigned int on)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-static bool slow(uint64_t *last)
+static bool slow(void)
 {
-	uint64_t was = *last;
+	uint64_t was = batch.last;
 
-	*last = batch_clock();
-	return *last - was > SLOW;
+	batch.last = batch_clock();
+	return batch.last - was > SLOW;
 }
 
 void batch_begin(int nr)
@@ -70,7 +70,6 @@ static bool known(const struct sonode *sn)
 bool batch_put(struct sonode *sn, const struct ring *r)
 {
 	uint32_t filled, seq;
-	bool late;
 
 	if (!batch.expected || batch.busy || no_batches)
 		return false;
@@ -83,8 +82,7 @@ bool batch_put(struct sonode *sn, const struct ring *r)
 	    !qp_bind(sn, r))
 		return false;
 	busy(1);
-	late = slow(&batch.last) && batch.nr;
-	if (late)
+	if (slow() && batch.nr)
 		batch.solo = BATCH_SOLO;
 	if (!known(sn))
 		batch.sn[batch.nr++] = sn;

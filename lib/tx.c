@@ -23,20 +23,7 @@ static void at_rest(struct sonode *before)
 	st(&at, before);
 }
 
-bool tx_lock(struct sonode *sn)
-{
-	struct sonode *before;
-
-	if (ld(&sn->wowner) == &self || ld(&at) == sn)
-		return false;
-	before = at_lock(sn);
-	pthread_mutex_lock(&sn->wlock);
-	st(&sn->wowner, (void *)&self);
-	at_rest(before);
-	return true;
-}
-
-bool tx_trylock(struct sonode *sn)
+static inline bool lock_by(struct sonode *sn, int (*lock)(pthread_mutex_t *))
 {
 	struct sonode *before;
 	bool got;
@@ -44,11 +31,21 @@ bool tx_trylock(struct sonode *sn)
 	if (ld(&sn->wowner) == &self || ld(&at) == sn)
 		return false;
 	before = at_lock(sn);
-	got = !pthread_mutex_trylock(&sn->wlock);
+	got = !lock(&sn->wlock);
 	if (got)
 		st(&sn->wowner, (void *)&self);
 	at_rest(before);
 	return got;
+}
+
+bool tx_lock(struct sonode *sn)
+{
+	return lock_by(sn, pthread_mutex_lock);
+}
+
+bool tx_trylock(struct sonode *sn)
+{
+	return lock_by(sn, pthread_mutex_trylock);
 }
 
 void tx_unlock(struct sonode *sn)

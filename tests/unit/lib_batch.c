@@ -13,6 +13,7 @@ static uint64_t clock_now;
 
 #include "lib/tx.c"
 #include "lib/batch.c"
+#include "tests/unit/lib_alone.h"
 
 #define CONNS	20
 #define MSS	1448U
@@ -80,22 +81,11 @@ void qp_train(struct qp *qp, const struct ring *r, const struct toe_desc *d)
 	taken(r->connid, d->seq, (d->nr - 1U) * d->len + d->last);
 }
 
-void sonode_adopt(struct sonode *s)
-{
-	(void)s;
-}
-
 int sonode_ring(struct sonode *s, uint32_t word, struct ring *r)
 {
 	(void)word;
 	*r = ring[s - sn];
 	return 0;
-}
-
-void sonode_opts_read(struct sonode *s, uint32_t word)
-{
-	(void)s;
-	(void)word;
 }
 
 static int start(void **state)

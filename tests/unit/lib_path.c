@@ -61,8 +61,8 @@ static void flip_stop(struct peer *p)
 	st(&p->flipping, 0);
 	pthread_join(p->flip, NULL);
 	pthread_mutex_lock(&fake.lock);
-	print_message("  %d moves, %lu frames, %lu trains, %lu acks, %lu binds, %lu doorbells\n", p->moves,
-		      fake.frames, fake.trains, fake.acks, fake.binds, fake.doorbells);
+	print_message("  %d moves, %lu frames, %lu trains, %lu batches, %lu acks, %lu binds, %lu doorbells\n", p->moves,
+		      fake.frames, fake.trains, fake.batches, fake.acks, fake.binds, fake.doorbells);
 	pthread_mutex_unlock(&fake.lock);
 	assert_true(p->moves > 0);
 	assert_int_equal(ld(&fake.bad), 0);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "tests/unit/test.h"
 #include "lib/tx.c"
+#include "tests/unit/lib_alone.h"
 
 #define MSS	1448U
 #define START	0xffffe000U		/* sequence numbers wrap */
@@ -48,23 +49,12 @@ void qp_train(struct qp *qp, const struct ring *ring, const struct toe_desc *d)
 	engine(d, (d->nr - 1U) * d->len + d->last, has_trains);
 }
 
-void sonode_adopt(struct sonode *s)
-{
-	(void)s;
-}
-
 int sonode_ring(struct sonode *s, uint32_t word, struct ring *ring)
 {
 	(void)s;
 	(void)word;
 	(void)ring;
 	return -ESTALE;
-}
-
-void sonode_opts_read(struct sonode *s, uint32_t word)
-{
-	(void)s;
-	(void)word;
 }
 
 static int start(void **state)
