@@ -111,9 +111,9 @@ static void start(struct life *l)
 	started++;
 }
 
-static bool offload(pid_t pid)
+static const char *ask_offload(pid_t pid)
 {
-	char buf[4096];
+	static char buf[4096];
 	size_t len = 0;
 	ssize_t n;
 
@@ -125,7 +125,22 @@ static bool offload(pid_t pid)
 		len += (size_t)n;
 		buf[len] = 0;
 	} while (!strchr(buf, '\n') && len < sizeof(buf) - 1);
-	return strstr(buf, "\"moved\":1") != NULL;
+	return buf;
+}
+
+/* The application knows that it is connected sooner than toed hears of it: until then there is nothing to move or to refuse. */
+static bool offload(pid_t pid)
+{
+	const char *answer = ask_offload(pid);
+
+	for (int i = 0; i < 1000 && strstr(answer, "\"moved\":0,\"refused\":0,\"gone\":0"); i++) {
+		usleep(1000);
+		answer = ask_offload(pid);
+	}
+	if (strstr(answer, "\"moved\":1"))
+		return true;
+	fprintf(stderr, "rounds: process %d: not moved: %s", pid, answer);
+	return false;
 }
 
 static void bury(struct life *l)
