@@ -6,6 +6,7 @@
 
 #define NR_FLOWS	32768U		/* a flow that finds no place takes the place of another */
 #define NR_HOLES	64
+#define NR_REPEATS	64
 #define MAX_PROBES	16
 
 enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
@@ -14,14 +15,21 @@ struct span {
 	uint32_t start, end;
 };
 
+struct repeat {			/* bytes sent again */
+	struct span span;
+	uint32_t tsval;		/* of the first such segment */
+	bool timed, needed;	/* acknowledged as if they had not come before */
+};
+
 struct side {			/* what one end has shown */
 	bool known, scaled, offered, timed;
-	uint8_t wscale, nr_holes;
+	uint8_t wscale, nr_holes, nr_repeats;
 	uint32_t end;			/* its segments reach as far as this */
 	uint32_t ack;			/* highest acknowledgement */
 	uint32_t edge;			/* right edge of the window it offers */
 	uint32_t tsval;
 	struct span holes[NR_HOLES];	/* below end, not come yet */
+	struct repeat repeats[NR_REPEATS];	/* in doubt, oldest first */
 };
 
 struct flow {
@@ -31,8 +39,9 @@ struct flow {
 
 struct tcp {			/* a segment */
 	uint64_t key;
-	uint32_t seq, ack, tsval;
+	uint32_t seq, ack, tsval, tsecr;
 	size_t len;
+	struct span sack;		/* the first block, or empty */
 	uint16_t window;
 	uint8_t flags, wscale;
 	bool has_ts, has_wscale, csum_ok;
@@ -82,6 +91,9 @@ static void read_options(const unsigned char *p, const unsigned char *end, struc
 		if (p[0] == 8 && p[1] == 10) {
 			t->has_ts = true;
 			t->tsval = be32(p + 2);
+			t->tsecr = be32(p + 6);
+		} else if (p[0] == 5 && p[1] >= 10) {
+			t->sack = (struct span){ be32(p + 2), be32(p + 6) };
 		} else if (p[0] == 3 && p[1] == 3) {
 			t->has_wscale = true;
 			t->wscale = p[2];
@@ -137,6 +149,17 @@ static struct flow *find_flow(const struct tcp *t, int from)
 	return f;
 }
 
+/* What both have. */
+static struct span common(struct span a, struct span b)
+{
+	struct span both = { seq_diff(a.start, b.start) > 0 ? a.start : b.start,
+			     seq_diff(a.end, b.end) < 0 ? a.end : b.end };
+
+	if (seq_diff(both.end, both.start) <= 0)
+		both.end = both.start;
+	return both;
+}
+
 /* [start, end) comes: what of it fills holes? */
 static uint32_t fill_holes(struct side *s, uint32_t start, uint32_t end)
 {
@@ -144,21 +167,93 @@ static uint32_t fill_holes(struct side *s, uint32_t start, uint32_t end)
 
 	for (int i = s->nr_holes - 1; i >= 0; i--) {
 		struct span *h = &s->holes[i], old = *h;
-		uint32_t from = seq_diff(start, old.start) > 0 ? start : old.start;
-		uint32_t to = seq_diff(end, old.end) < 0 ? end : old.end;
+		struct span hit = common(old, (struct span){ start, end });
 
-		if (seq_diff(to, from) <= 0)
+		if (hit.start == hit.end)
 			continue;
-		filled += to - from;
-		*h = (struct span){ old.start, from };
-		if (from == old.start)
-			*h = (struct span){ to, old.end };
-		else if (to != old.end && s->nr_holes < NR_HOLES)
-			s->holes[s->nr_holes++] = (struct span){ to, old.end };
+		filled += hit.end - hit.start;
+		*h = (struct span){ old.start, hit.start };
+		if (hit.start == old.start)
+			*h = (struct span){ hit.end, old.end };
+		else if (hit.end != old.end && s->nr_holes < NR_HOLES)
+			s->holes[s->nr_holes++] = (struct span){ hit.end, old.end };
 		if (h->start == h->end)
 			*h = s->holes[--s->nr_holes];
 	}
 	return filled;
+}
+
+static void drop_repeat(struct side *s, int i)
+{
+	s->nr_repeats--;
+	memmove(&s->repeats[i], &s->repeats[i + 1], (size_t)(s->nr_repeats - i) * sizeof(s->repeats[0]));
+}
+
+static void add_repeat(struct side *s, struct repeat r)
+{
+	struct repeat *last = s->nr_repeats ? &s->repeats[s->nr_repeats - 1] : NULL;
+
+	if (last && !last->needed && !r.needed && last->timed == r.timed && last->span.end == r.span.start) {
+		last->span.end = r.span.end;
+		return;
+	}
+	if (s->nr_repeats == NR_REPEATS)
+		drop_repeat(s, 0);
+	s->repeats[s->nr_repeats++] = r;
+}
+
+/* What of [seq, end) had been sent before is sent again: did the other end have it? Its acknowledgement may have passed. */
+static void note_repeat(struct side *s, const struct side *peer, const struct tcp *t, uint32_t end)
+{
+	struct repeat r = { { t->seq, end }, .tsval = t->tsval, .timed = t->has_ts };
+
+	if (peer->offered && seq_diff(peer->ack, t->seq) > 0)
+		r.span.start = peer->ack;
+	if (seq_diff(r.span.end, r.span.start) > 0)
+		add_repeat(s, r);
+}
+
+/* The acknowledgement t covers repeats of s. Those that its timestamp does not explain by the original are needed, until a
+ * duplicate is reported. */
+static void judge_repeats(struct side *s, const struct tcp *t, struct judge_counts *n)
+{
+	for (int i = s->nr_repeats - 1; i >= 0; i--) {
+		struct repeat *r = &s->repeats[i], rest = *r;
+		struct span hit = common(r->span, (struct span){ r->span.start, t->ack });
+
+		if (r->needed || hit.start == hit.end)
+			continue;
+		rest.span.start = hit.end;
+		r->span.end = hit.end;
+		r->needed = !r->timed || !t->has_ts || seq_diff(t->tsecr, r->tsval) >= 0;
+		if (r->needed)
+			n->needed += hit.end - hit.start;
+		else
+			drop_repeat(s, i);
+		if (rest.span.start != rest.span.end)
+			add_repeat(s, rest);
+	}
+}
+
+/* A report of a duplicate: below the acknowledgement. */
+static void judge_duplicate(struct side *s, const struct tcp *t, struct judge_counts *n)
+{
+	if (t->sack.start == t->sack.end || seq_diff(t->sack.start, t->ack) >= 0)
+		return;
+	for (int i = s->nr_repeats - 1; i >= 0; i--) {
+		struct repeat *r = &s->repeats[i], rest = *r;
+		struct span hit = common(r->span, t->sack);
+
+		if (!r->needed || hit.start == hit.end)
+			continue;
+		n->needed -= hit.end - hit.start;
+		rest.span.start = hit.end;
+		r->span.end = hit.start;
+		if (r->span.start == r->span.end)
+			drop_repeat(s, i);
+		if (rest.span.start != rest.span.end)
+			add_repeat(s, rest);
+	}
 }
 
 /* True: a bare acknowledgement that stands behind what has not come yet. It overtook that, from another CPU; its receiver
@@ -171,7 +266,7 @@ static bool judge_ahead(const struct side *s, const struct tcp *t, struct judge_
 	return true;
 }
 
-static void judge_seq(struct side *s, const struct tcp *t, struct judge_counts *n)
+static void judge_seq(struct side *s, const struct side *peer, const struct tcp *t, struct judge_counts *n)
 {
 	uint32_t end = t->seq + (uint32_t)t->len + !!(t->flags & SYN) + !!(t->flags & FIN), filled;
 	uint32_t old = 0;
@@ -193,6 +288,8 @@ static void judge_seq(struct side *s, const struct tcp *t, struct judge_counts *
 		n->late += filled;
 		n->missing -= filled;
 		n->again += old - filled;
+		if (old > filled)
+			note_repeat(s, peer, t, t->seq + old);
 	}
 	if (seq_diff(end, s->end) > 0)
 		s->end = end;
@@ -254,9 +351,13 @@ void judge_frame(const unsigned char *data, size_t len, int from)
 		n->beyond += (uint32_t)seq_diff(end, peer->edge) < t.len ? (uint32_t)seq_diff(end, peer->edge) : t.len;
 	if ((t.flags & ACK) && peer->known && seq_diff(t.ack, peer->end) > 0)
 		n->bad_ack++;
+	if (t.flags & ACK) {
+		judge_repeats(peer, &t, &judged[!from]);
+		judge_duplicate(peer, &t, &judged[!from]);
+	}
 	judge_window(me, &t, n);
 	if (judge_ahead(me, &t, n))
 		return;
-	judge_seq(me, &t, n);
+	judge_seq(me, peer, &t, n);
 	judge_time(me, &t, n);
 }

@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 /* Of what one end sent. All but the first three and `ahead` stay 0 between two right TCPs on a link that loses nothing,
- * `again` as far as no timer is early. X(field, meaning) */
+ * `again` as far as no timer is early. A repetition was not needed if it is acknowledged with an older timestamp than its own
+ * (RFC 3522) or reported as a duplicate (RFC 2883). X(field, meaning) */
 #define JUDGE_COUNTS(X) \
 	X(segs,		"TCP segments") \
 	X(bytes,	"payload bytes, first transmissions") \
@@ -20,6 +21,7 @@
 	X(late,		"bytes of those that came then") \
 	X(missing,	"bytes of those that never came") \
 	X(again,	"bytes that had come before") \
+	X(needed,	"bytes of those that the other end, as its answers say, had not") \
 	X(beyond,	"bytes beyond the window that the other end offered") \
 	X(shrunk,	"segments that take back offered window, a unit of its scale or more") \
 	X(rounded,	"segments that take back less than such a unit") \

@@ -36,7 +36,7 @@ streams 2M threads epoll epollet poll select
 line=$(link_counts)
 say "$line"
 for end in 0 1; do
-	for f in lost burst duplicated reordered damaged marked again; do
+	for f in lost burst duplicated reordered damaged marked again needed; do
 		[ "$(counted $end.$f "$line")" -gt 0 ] || fail "end $end: $f stayed 0"
 	done
 	[ "$(counted $end.bad_csum "$line")" = 0 ] || fail "the judge stands before the faults, not behind them"

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # memcached, several threads, under libtoe; a client checks every reply while the connections move.
 #
-#   cli kvcheck -- eth0 ---- veth ---- eth0 [toed] -- srv memcached (libtoe)
+#   cli kvcheck -- eth0 ---- wire ---- eth0 [toed] -- srv memcached (libtoe)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 need memcached
 
-topo_veth
+topo_wire
 toed_start srv
 offloadable memcached srv memcached -u nobody -U 0 -p 11211 -l "$SRV4" -t 4
 eventually 10 listening srv 11211 || fail "memcached did not start"

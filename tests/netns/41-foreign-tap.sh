@@ -4,12 +4,12 @@
 # another application, in every op, and random bytes. All of it is refused and counted, the other
 # application's streams run on unharmed, and toed with them.
 #
-#   cli stream client -- eth0 ---- veth ---- eth0 [toed] -- srv stream server (libtoe)
+#   cli stream client -- eth0 ---- wire ---- eth0 [toed] -- srv stream server (libtoe)
 #                                                       \-- tapfuzz (app.sock, a TAP of its own)
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-topo_veth
+topo_wire
 toed_start srv
 offloadable server srv "$BIN/stream" -n 2 -s epoll -r 4M server
 eventually 10 logged server listening || fail "stream server did not start"

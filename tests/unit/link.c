@@ -7,7 +7,8 @@
 #include "tests/helpers/link_path.c"
 
 struct step {			/* from end 0, unless back; seq and ack from 1000 and 5000 on */
-	uint32_t seq, len, ack, tsval;
+	uint32_t seq, len, ack, tsval, tsecr;
+	uint32_t dsack, dsack_end;	/* reported as come twice, if any; of the other end */
 	uint16_t window;
 	uint8_t flags;
 	bool back, damaged;
@@ -29,7 +30,7 @@ static void put32(unsigned char *p, uint32_t v)
 static size_t build(unsigned char *f, const struct step *s)
 {
 	unsigned char *ip = f + 14, *tcp = ip + 20;
-	uint32_t hdr = 20 + (s->wscale ? 16 : 12), l4_len = hdr + s->len, wire = 0xfffff000U;
+	uint32_t hdr = 20 + (s->dsack ? 24 : s->wscale ? 16 : 12), l4_len = hdr + s->len, wire = 0xfffff000U;
 
 	memset(f, 0, 14 + 20 + l4_len);
 	put16(f + 12, 0x0800);
@@ -45,8 +46,14 @@ static size_t build(unsigned char *f, const struct step *s)
 	put16(tcp + 14, s->window ? s->window : 1000);
 	put32(tcp + 20, 0x0101080a);
 	put32(tcp + 24, s->tsval);
+	put32(tcp + 28, s->tsecr);
 	if (s->wscale)
 		put32(tcp + 32, 0x01030300U + s->wscale - 1);
+	if (s->dsack) {
+		put32(tcp + 32, 0x0101050a);
+		put32(tcp + 36, s->dsack + (s->back ? wire : 5000));
+		put32(tcp + 40, s->dsack_end + (s->back ? wire : 5000));
+	}
 	put16(tcp + 16, ~sum16(tcp, l4_len, sum16(ip + 12, 8, 6 + l4_len)));
 	f[14 + 20 + l4_len - 1] ^= s->damaged;
 	return 14 + 20 + l4_len;
@@ -122,6 +129,36 @@ static void retransmissions(void **state)
 	assert_int_equal(judged[0].again, 150);
 	assert_int_equal(judged[0].skipped, 0);
 	assert_int_equal(judged[0].bytes, 150);
+}
+
+#define ONCE_AND_AGAIN SHAKE, { .seq = 1, .len = 300, .ack = 1, .tsval = 5 }, \
+	{ .seq = 1, .len = 100, .ack = 1, .tsval = 9 }, { .seq = 101, .len = 100, .ack = 1, .tsval = 9 }
+
+/* Of what was sent twice: which end had it? */
+static void repeats(void **state)
+{
+	(void)state;
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 301, .tsecr = 5 });
+	assert_int_equal(judged[0].needed, 0);
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 301, .tsecr = 9 });
+	assert_int_equal(judged[0].needed, 200);
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 151, .tsecr = 5 },
+	     { .back = true, .seq = 1, .ack = 301, .tsecr = 9 });
+	assert_int_equal(judged[0].needed, 50);
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 151, .tsecr = 9 },
+	     { .back = true, .seq = 1, .ack = 301, .tsecr = 9 });
+	assert_int_equal(judged[0].needed, 200);
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 301, .tsecr = 9, .dsack = 41, .dsack_end = 61 });
+	assert_int_equal(judged[0].needed, 180);
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 301, .tsecr = 9, .dsack = 41, .dsack_end = 61 },
+	     { .back = true, .seq = 1, .ack = 301, .tsecr = 9, .dsack = 61, .dsack_end = 201 },
+	     { .back = true, .seq = 1, .ack = 301, .tsecr = 9, .dsack = 1, .dsack_end = 51 });
+	assert_int_equal(judged[0].needed, 0);
+	PLAY(ONCE_AND_AGAIN, { .back = true, .seq = 1, .ack = 301, .tsecr = 9, .dsack = 401, .dsack_end = 501 });
+	assert_int_equal(judged[0].needed, 200);		/* above: a SACK */
+	PLAY(SHAKE, { .seq = 1, .len = 300, .ack = 1, .tsval = 5 }, { .back = true, .seq = 1, .ack = 301 },
+	     { .seq = 1, .len = 100, .ack = 1, .tsval = 9 }, { .back = true, .seq = 1, .ack = 301, .tsecr = 9 });
+	assert_int_equal(judged[0].needed, 0);			/* acknowledged before */
 }
 
 static void windows(void **state)
@@ -251,7 +288,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(faultless), cmocka_unit_test(holes), cmocka_unit_test(ahead),
-		cmocka_unit_test(retransmissions),
+		cmocka_unit_test(retransmissions), cmocka_unit_test(repeats),
 		cmocka_unit_test(windows), cmocka_unit_test(acks_and_times), cmocka_unit_test(checksums),
 		cmocka_unit_test(odds), cmocka_unit_test(same_seed_same_fate), cmocka_unit_test(bottleneck),
 	};
