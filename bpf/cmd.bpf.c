@@ -62,7 +62,7 @@ static __always_inline void cmd_start(struct hw_conn *c)
 
 	if (!r)
 		return;
-	__builtin_memset(r, 0, sizeof(*r));
+	__builtin_memset(r, 0, offsetof(struct hw_rec, sieve.came));
 	c->nr_ooo = 0;
 	c->sacked = 0;
 	c->last_tx_ms = c->challenge_ms = bpf_ktime_get_ns() / 1000000;

@@ -77,13 +77,7 @@ static __always_inline int ack_block(struct xdp_md *ctx, __u32 off, struct toe_i
 /* Global, so that the verifier walks the scoreboard once for all blocks. */
 __noinline int ack_one(struct hw_rec *r, struct toe_ival *b, __u32 now_us, __u32 min_rtt_us)
 {
-	return r && b ? sack_block(r, b->start, b->end, now_us, min_rtt_us) : 0;
-}
-
-/* And for an acknowledgement's consequences. */
-__noinline int ack_recover(struct hw_conn *c, struct hw_rec *r, struct rec_ack *a)
-{
-	return c && r && a ? rec_acked(c, r, a) : 0;
+	return r && b ? sack_near_block(r, b->start, b->end, now_us, min_rtt_us) : 0;
 }
 
 static __always_inline void ack_sack(struct xdp_md *ctx, struct hw_conn *c, struct hw_rec *r,
@@ -105,13 +99,17 @@ static __always_inline void ack_sack(struct xdp_md *ctx, struct hw_conn *c, stru
 		if (ack_block(ctx, k->sack_off + 8 * i, &b[0]))
 			break;
 		b[0].start = seq_max(b[0].start, c->min.snd_una);
-		if (seq_before(b[0].start, b[0].end) && seq_leq(b[0].end, c->min.snd_nxt))
-			k->a.told |= ack_one(r, &b[0], k->a.now_us, c->min.min_rtt_us);
+		if (!seq_before(b[0].start, b[0].end) || seq_after(b[0].end, c->min.snd_nxt))
+			continue;
+		k->a.told |= ack_one(r, &b[0], k->a.now_us, c->min.min_rtt_us);
+		if (sack_is_far(r, b[0].end))
+			k->a.told |= sack_far_block(r, b[0].start, b[0].end, k->a.now_us);
 	}
 }
 
-/* Everything but the advance of snd_una in the open state. Returns nonzero if bytes are to be sent again now. */
-__noinline int ack_slow(struct xdp_md *ctx, struct hw_conn *c, struct ack *k)
+/* What an acknowledgement tells of the scoreboard; snd_una has moved. Calls nest four deep at most: 512 bytes of stack in
+ * all are allowed, so its consequences are a function beside it. */
+__noinline int ack_told(struct xdp_md *ctx, struct hw_conn *c, struct ack *k)
 {
 	struct hw_rec *r;
 
@@ -123,7 +121,15 @@ __noinline int ack_slow(struct xdp_md *ctx, struct hw_conn *c, struct ack *k)
 	rec_begin(c, r, &k->a);
 	if (k->nr_sack && (c->min.opts & TOE_OPT_SACK))
 		ack_sack(ctx, c, r, k);
-	return ack_recover(c, r, &k->a);
+	return 0;
+}
+
+/* And what follows. Returns nonzero if bytes are to be sent again now. */
+__noinline int ack_recover(struct hw_conn *c, struct rec_ack *a)
+{
+	struct hw_rec *r = c ? rec_of(c) : NULL;
+
+	return r && a ? rec_acked(c, r, a) : 0;
 }
 
 /* Of data that cwnd had held back. */
@@ -184,7 +190,8 @@ static __always_inline void ack_react(struct xdp_md *ctx, struct hw_conn *c, con
 		ack_grow(c, &k.a);
 		return;
 	}
-	if (ack_slow(ctx, c, &k)) {
+	ack_told(ctx, c, &k);
+	if (ack_recover(c, &k.a)) {
 		count(RX_FAST_RTX);
 		r->ev |= RX_EV_RTX;
 	}

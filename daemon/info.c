@@ -8,6 +8,7 @@
 #include "rings.h"
 #include "toe/cmd.h"
 #include "toe/desc.h"
+#include "toe/sieve.h"
 
 #define ETH_LEN		14U
 #define DELACK_US	40000U
@@ -17,10 +18,22 @@ static uint32_t segments(uint32_t bytes, uint32_t mss)
 	return mss ? (bytes + mss - 1) / mss : 0;
 }
 
+/* Its far part, toe/sieve.h. v: a copy */
+static void from_sieve(struct toe_info *o, const struct toe_sieve *v, uint32_t mss)
+{
+	const struct toe_hole *h = &v->hole;
+
+	if (sieve_empty(v))
+		return;
+	o->lost += segments(sieve_missing(v, h->start, v->lost), mss);
+	o->retrans += segments(sieve_missing(v, h->start, h->rxt), mss);
+}
+
 /* The scoreboard changes meanwhile: a figure of it may be of a moment ago. */
 static void from_board(struct toe_info *o, const struct hw_conn *e, const struct hw_rec *r)
 {
 	uint32_t lost = 0, again = 0;
+	struct toe_sieve sieve;
 
 	for (int i = 0; e->rec & TOE_REC_BOARD && i < TOE_NR_HOLES; i++) {
 		const struct toe_hole *h = &r->hole[i];
@@ -32,6 +45,9 @@ static void from_board(struct toe_info *o, const struct hw_conn *e, const struct
 	o->sacked = segments(e->sacked, e->min.snd_mss);
 	o->lost = lost;
 	o->retrans = again;
+	memcpy(&sieve, &r->sieve, sizeof(sieve));
+	if (e->rec & TOE_REC_BOARD)
+		from_sieve(o, &sieve, e->min.snd_mss);
 }
 
 static uint8_t ca_state(const struct hw_conn *e)

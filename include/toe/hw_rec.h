@@ -11,7 +11,7 @@
 
 /*
  * Sender. Everything in [snd_una, high_sack) is SACKed but for the holes, which are disjoint and
- * in no order; an empty one is free. [start, rxt) of a hole was sent again, the last time at since_us,
+ * in no order, and those of the sieve; an empty one is free. [start, rxt) of a hole was sent again, the last time at since_us,
  * when snd_nxt was mark. Before that, since_us is when the hole appeared.
  */
 struct toe_hole {
@@ -20,6 +20,19 @@ struct toe_hole {
 	__u32 rxt;
 	__u32 mark;
 	__u32 since_us;
+};
+
+/* One more hole, above all others, when those do not suffice: toe/sieve.h. Parts of it have arrived. */
+struct toe_sieve {
+	struct toe_hole hole;
+	__u32 base;		/* byte of unit 0 */
+	__u32 unit;		/* bytes */
+	__u32 lost;		/* [start, lost) counts as lost, */
+	__u32 soon;		/*   [lost, soon) when the reordering window after soon_us has passed */
+	__u32 soon_us;
+	__u32 end_us;		/* when end last moved */
+	__u32 pad;
+	__u64 came[TOE_SIEVE_BITS / 64];	/* bit: unit modulo TOE_SIEVE_BITS; of units outside of it: nothing */
 };
 
 enum toe_rec_flag {		/* hw_rec.flags */
@@ -60,7 +73,8 @@ struct hw_rec {
 	__u8 ooo_turns;		/* since the last acknowledgement: another interval became the most recent */
 	__u16 ooo_since;	/* us: when the oldest came that waits */
 	__u32 ooo_run;		/* how many came one upon the other */
+	struct toe_sieve sieve;	/* the last, so that what is left of it need not be cleared */
 };
-_Static_assert(sizeof(struct hw_rec) == 912, "hw_rec");
+_Static_assert(sizeof(struct hw_rec) == 1216, "hw_rec");
 
 #endif

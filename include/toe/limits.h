@@ -45,5 +45,6 @@
 #define TOE_MAX_TRAIN		32U	/* segments that one write to a TAP sends */
 #define TOE_NR_OOO		64	/* out-of-order intervals a connection may have; power of 2 */
 #define TOE_NR_HOLES		16	/* holes between what the peer has SACKed; power of 2 */
+#define TOE_SIEVE_BITS		2048U	/* segments that one more, long one has at most, and 64; power of 2 */
 
 #endif

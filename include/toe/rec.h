@@ -51,6 +51,15 @@ TOE_PURE __u32 rec_reo_wnd(const struct hw_conn *c, const struct hw_rec *r)
 	return wnd < srtt ? wnd : srtt;
 }
 
+/* There is no scoreboard: it would begin here. */
+TOE_PURE void rec_fresh(const struct hw_conn *c, struct hw_rec *r)
+{
+	if (c->rec & TOE_REC_BOARD)
+		return;
+	r->high_sack = c->min.snd_una;
+	r->sieve.unit = c->min.snd_mss;
+}
+
 /* A new episode begins: what an undo puts back. */
 TOE_PURE void rec_enter(struct hw_conn *c, struct hw_rec *r, enum toe_ca state, __u32 now_us)
 {
@@ -98,6 +107,7 @@ TOE_PURE void rec_undo(struct hw_conn *c, struct hw_rec *r)
 		c->sacked = 0;
 	}
 	r->lost = 0;
+	r->sieve.lost = r->sieve.soon = r->sieve.hole.rxt;
 	r->flags = (r->flags & ~(TOE_REC_UNDO | TOE_REC_RTX)) | TOE_REC_REO;
 	c->ca_state = TOE_CA_OPEN;
 	c->recover = c->min.snd_una;
@@ -175,9 +185,8 @@ TOE_PURE void rec_begin(struct hw_conn *c, struct hw_rec *r, const struct rec_ac
 
 	if (seq_before(c->recover, c->min.snd_una - a->acked) || seq_after(c->recover, c->min.snd_nxt))
 		c->recover = c->min.snd_una;	/* not kept while all is well */
-	if (!(c->rec & TOE_REC_BOARD))
-		r->high_sack = c->min.snd_una;
-	else if (a->acked)
+	rec_fresh(c, r);
+	if (c->rec & TOE_REC_BOARD && a->acked)
 		sack_una(r, c->min.snd_una, a->now_us, c->min.min_rtt_us);
 	if (c->ca_state == TOE_CA_LOSS)	/* the holes of a timeout are a guess: no evidence of reordering */
 		r->flags = (r->flags & ~TOE_REC_REO) | reo;
@@ -252,6 +261,8 @@ TOE_PURE __u32 rec_sacked(const struct hw_conn *c, const struct hw_rec *r)
 
 	for (int i = 0; i < TOE_NR_HOLES; i++)
 		sum -= r->hole[i].end - r->hole[i].start;
+	if (!sieve_empty(&r->sieve))
+		sum -= sieve_missing(&r->sieve, r->sieve.hole.start, r->sieve.hole.end);
 	return sum;
 }
 
@@ -264,6 +275,7 @@ TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 	__u32 pipe, room;
 	struct sack_sum sum;
 
+	sack_refill(r);
 	if (rec_sack(c)) {
 		if (seq_before(r->high_sack, c->min.snd_una))
 			r->high_sack = c->min.snd_una;
@@ -289,8 +301,7 @@ TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 /* The same when time has passed. */
 TOE_PURE __u32 rec_look(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 {
-	if (!(c->rec & TOE_REC_BOARD))
-		r->high_sack = c->min.snd_una;
+	rec_fresh(c, r);
 	return rec_detect(c, r, now_us);
 }
 
@@ -327,8 +338,7 @@ TOE_PURE void rec_rto(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 			r->flags &= ~TOE_REC_UNDO;
 		c->min.ssthresh = cc_alg_rto(c, r);
 	}
-	if (!(c->rec & TOE_REC_BOARD))
-		r->high_sack = c->min.snd_una;
+	rec_fresh(c, r);
 	c->min.cwnd = c->min.snd_mss;
 	c->dupacks = 0;
 	c->rec = (c->rec & ~TOE_REC_TLP) | TOE_REC_BOARD;

@@ -10,8 +10,7 @@
 #ifndef TOE_SACK_H
 #define TOE_SACK_H
 
-#include "toe/hw_rec.h"
-#include "toe/seq.h"
+#include "toe/sieve.h"
 
 struct sack_sum {		/* bytes */
 	__u32 holes;
@@ -28,6 +27,7 @@ TOE_PURE void sack_clear(struct hw_rec *r, __u32 una)
 {
 	for (int i = 0; i < TOE_NR_HOLES; i++)
 		r->hole[i].end = r->hole[i].start;
+	r->sieve.hole.end = r->sieve.hole.start;
 	r->lost = 0;
 	r->high_sack = una;
 }
@@ -80,6 +80,22 @@ TOE_PURE int sack_room(const struct hw_rec *r)
 	return -1;
 }
 
+/* In the far part only the last of what was sent again is known to be that old. */
+TOE_WALK int sack_far_una(struct hw_rec *r, __u32 una, __u32 now_us, __u32 min_rtt_us)
+{
+	struct toe_hole *h;
+	__u32 at;
+
+	if (!r)
+		return 0;
+	h = &r->sieve.hole;
+	una = seq_min(una, h->end);
+	if (sieve_gap(&r->sieve, h->rxt, una, &at) || (h->rxt != h->start && h->rxt == una))
+		sack_arrived(r, h, una, now_us, min_rtt_us);
+	sieve_cut(&r->sieve, una);
+	return 0;
+}
+
 /* snd_una has moved. reo: nothing but reordering can have kept a hole open that was not sent again. */
 TOE_PURE void sack_una(struct hw_rec *r, __u32 una, __u32 now_us, __u32 min_rtt_us)
 {
@@ -91,17 +107,19 @@ TOE_PURE void sack_una(struct hw_rec *r, __u32 una, __u32 now_us, __u32 min_rtt_
 		sack_arrived(r, h, seq_min(una, h->end), now_us, min_rtt_us);
 		hole_cut(h, h->start, una);
 	}
+	if (!sieve_empty(&r->sieve) && seq_after(una, r->sieve.hole.start))
+		sack_far_una(r, una, now_us, min_rtt_us);
 	r->high_sack = seq_max(r->high_sack, una);
 }
 
-/* Everything from high_sack to s is a hole, [s, e) is SACKed. */
-TOE_PURE void sack_above(struct hw_rec *r, int at, __u32 s, __u32 e, __u32 now_us)
+/* Everything from high_sack to s is a hole, [s, e) is SACKed. 0, or -1: no hole is free, or the far part has begun. */
+TOE_PURE int sack_above(struct hw_rec *r, int at, __u32 s, __u32 e, __u32 now_us)
 {
 	struct toe_hole *h;
 
 	if (s != r->high_sack) {
-		if (at < 0)
-			return;	/* remembered no longer: the peer will tell again */
+		if (at < 0 || !sieve_empty(&r->sieve))
+			return -1;
 		h = &r->hole[at & (TOE_NR_HOLES - 1)];
 		h->start = h->rxt = r->high_sack;
 		h->end = s;
@@ -110,13 +128,48 @@ TOE_PURE void sack_above(struct hw_rec *r, int at, __u32 s, __u32 e, __u32 now_u
 		r->lost &= ~(1U << (at & (TOE_NR_HOLES - 1)));
 	}
 	r->high_sack = e;
+	return 0;
 }
 
-/*
- * A SACK block, checked to lie in (snd_una, snd_nxt]. A block that would split a hole when none is free
- * is not remembered. Returns nonzero if it told anything new.
- */
-TOE_PURE int sack_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us, __u32 min_rtt_us)
+/* The same in the far part. 0, or -1: it is not remembered. */
+TOE_PURE int sack_far_above(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us)
+{
+	if (sieve_extend(&r->sieve, r->high_sack, s, now_us))
+		return -1;
+	r->high_sack = e;
+	return 0;
+}
+
+/* A hole is free again: it takes the first run of the far part. When that appeared, or was sent again, was not later than
+ * what is noted. */
+TOE_PURE void sack_refill(struct hw_rec *r)
+{
+	struct toe_sieve *v = &r->sieve;
+	int at = sieve_empty(v) ? -1 : sack_room(r);
+	struct toe_hole *h;
+	__u32 len, s = v->hole.start;
+
+	if (at < 0)
+		return;
+	len = sieve_gap(v, v->hole.start, v->hole.end, &s);
+	if (len) {
+		h = &r->hole[at & (TOE_NR_HOLES - 1)];
+		*h = v->hole;
+		h->start = s;
+		h->end = s + len;
+		h->rxt = seq_min(seq_max(h->rxt, h->start), h->end);
+		if (h->rxt == h->start)
+			h->since_us = v->end_us;
+		r->lost &= ~(1U << (at & (TOE_NR_HOLES - 1)));
+		if (seq_geq(v->lost, h->end))
+			r->lost |= 1U << (at & (TOE_NR_HOLES - 1));
+	}
+	sieve_cut(v, s + len);
+}
+
+/* A SACK block, where there are holes. One that would split a hole when none is free is not remembered. Returns nonzero
+ * if it told anything new. */
+TOE_PURE int sack_near_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us, __u32 min_rtt_us)
 {
 	__u32 high = r->high_sack;
 	int at = sack_room(r), told = seq_after(e, high);
@@ -147,6 +200,38 @@ TOE_PURE int sack_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us, __u32 
 	return told;
 }
 
+/* Has the far part to do with a block whose holes have been looked at? */
+TOE_PURE int sack_is_far(const struct hw_rec *r, __u32 e)
+{
+	return seq_after(e, r->high_sack) || (!sieve_empty(&r->sieve) && seq_after(e, r->sieve.hole.start));
+}
+
+/* The rest of it. One that leads too far from the first hole is not remembered. */
+TOE_WALK int sack_far_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us)
+{
+	__u32 end;
+
+	if (!r)
+		return 0;
+	if (seq_after(e, r->high_sack))
+		sack_far_above(r, seq_max(s, r->high_sack), e, now_us);
+	end = sieve_block(&r->sieve, s, e);
+	if (end == r->sieve.hole.start)
+		return 0;
+	if (seq_after(end, r->sieve.hole.rxt))
+		r->flags |= TOE_REC_REO;
+	sieve_cut(&r->sieve, r->sieve.hole.start);
+	return 1;
+}
+
+/* A SACK block, checked to lie in (snd_una, snd_nxt]. Returns nonzero if it told anything new. */
+TOE_PURE int sack_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us, __u32 min_rtt_us)
+{
+	int told = sack_near_block(r, s, e, now_us, min_rtt_us);
+
+	return sack_is_far(r, e) ? told | sack_far_block(r, s, e, now_us) : told;
+}
+
 /* RFC 8985 6.2 step 5, for one hole; wait_us: how long after the evidence. Returns nonzero if it is
  * newly found lost. */
 TOE_PURE int hole_lost(struct hw_rec *r, int i, __u32 now_us, __u32 rtt_us, __u32 wait_us)
@@ -169,6 +254,18 @@ TOE_PURE int hole_lost(struct hw_rec *r, int i, __u32 now_us, __u32 rtt_us, __u3
 	return 1;
 }
 
+TOE_PURE void sack_mark_far(struct toe_sieve *v, struct sack_sum *sum, __u32 now_us, __u32 wait_us)
+{
+	__u32 rtx, pending;
+
+	sieve_age(v, now_us, wait_us);
+	rtx = sieve_missing(v, v->hole.start, v->hole.rxt);
+	pending = sieve_missing(v, v->hole.rxt, v->lost);
+	sum->rtx += rtx;
+	sum->pending += pending;
+	sum->holes += rtx + pending + sieve_missing(v, v->lost, v->hole.end);
+}
+
 /* Mark what is lost by now; sums over the holes. */
 TOE_PURE int sack_mark(struct hw_rec *r, struct sack_sum *sum, __u32 now_us, __u32 rtt_us, __u32 wait_us)
 {
@@ -186,6 +283,8 @@ TOE_PURE int sack_mark(struct hw_rec *r, struct sack_sum *sum, __u32 now_us, __u
 		if (r->lost & (1U << i))
 			sum->pending += h->end - h->rxt;
 	}
+	if (!sieve_empty(&r->sieve))
+		sack_mark_far(&r->sieve, sum, now_us, wait_us);
 	return found;
 }
 
@@ -193,7 +292,7 @@ TOE_PURE int sack_mark(struct hw_rec *r, struct sack_sum *sum, __u32 now_us, __u
  * up to max; 0: there is none. */
 TOE_PURE __u32 sack_next(const struct hw_rec *r, __u32 from, __u32 max, __u32 *seq)
 {
-	__u32 len = 0;
+	__u32 len = 0, first = from, far = 0, n = 0;
 
 	for (int i = 0; i < TOE_NR_HOLES; i++) {
 		const struct toe_hole *h = &r->hole[i];
@@ -201,12 +300,32 @@ TOE_PURE __u32 sack_next(const struct hw_rec *r, __u32 from, __u32 max, __u32 *s
 
 		if (hole_empty(h) || !(r->lost & (1U << i)) || seq_geq(at, h->end))
 			continue;
-		if (len && seq_geq(at, *seq))
+		if (len && seq_geq(at, first))
 			continue;
-		*seq = at;
+		first = at;
 		len = h->end - at;
 	}
+	if (!sieve_empty(&r->sieve))
+		n = sieve_gap(&r->sieve, seq_max(r->sieve.hole.rxt, from), r->sieve.lost, &far);
+	if (n && (!len || seq_before(far, first))) {
+		first = far;
+		len = n;
+	}
+	if (len)
+		*seq = first;
 	return len < max ? len : max;
+}
+
+TOE_PURE int sack_sent_far(struct toe_sieve *v, __u32 seq, __u32 len, __u32 snd_nxt, __u32 now_us)
+{
+	__u32 at = 0, n = sieve_gap(v, v->hole.rxt, v->lost, &at);
+
+	if (at != seq || len > n || !n)
+		return -1;
+	v->hole.rxt = seq + len;
+	v->hole.mark = snd_nxt;
+	v->hole.since_us = now_us;
+	return 0;
 }
 
 /* [seq, seq + len) leaves once more. 0, or -1: it is not what sack_next() would give. */
@@ -222,7 +341,7 @@ TOE_PURE int sack_sent(struct hw_rec *r, __u32 seq, __u32 len, __u32 snd_nxt, __
 		h->since_us = now_us;
 		return 0;
 	}
-	return -1;
+	return sieve_empty(&r->sieve) ? -1 : sack_sent_far(&r->sieve, seq, len, snd_nxt, now_us);
 }
 
 /* One more lost hole [s, e): duplicate ACKs without SACK, or a partial ACK. */
@@ -240,7 +359,8 @@ TOE_PURE void sack_guess(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us)
  */
 TOE_PURE void sack_timeout(struct hw_rec *r, __u32 una, __u32 nxt, __u32 now_us)
 {
-	int at = sack_room(r), honest = r->high_sack == una;
+	struct toe_sieve *v = &r->sieve;
+	int honest = r->high_sack == una || (!sieve_empty(v) && v->hole.start == una);
 
 	for (int i = 0; i < TOE_NR_HOLES; i++) {
 		struct toe_hole *h = &r->hole[i];
@@ -250,12 +370,13 @@ TOE_PURE void sack_timeout(struct hw_rec *r, __u32 una, __u32 nxt, __u32 now_us)
 		honest |= h->start == una;
 		h->rxt = h->start;
 	}
-	if (!honest || (at < 0 && r->high_sack != nxt)) {
+	if (!honest || (r->high_sack != nxt && sack_above(r, sack_room(r), nxt, nxt, now_us) &&
+			sack_far_above(r, nxt, nxt, now_us))) {
 		sack_guess(r, una, nxt, now_us);
 		return;
 	}
-	if (r->high_sack != nxt)
-		sack_above(r, at, nxt, nxt, now_us);
+	v->hole.rxt = v->hole.start;
+	v->lost = v->soon = v->hole.end;
 	r->lost = ~0U;
 }
 

@@ -311,6 +311,38 @@ static void holes(void **state)
 	assert_int_equal(rec.reo_mult, 2);			/* RFC 8985 6.2 step 4 */
 }
 
+/* More of them than the scoreboard has holes: each is sent again once, in order, and what was SACKed is not. */
+static void many_holes(void **state)
+{
+	struct hw_conn c = test_conn();
+	__u32 seq = SND0, nr = 0;
+
+	(void)state;
+	c.min.snd_nxt += 60 * MSS;
+	c.min.cwnd = 60 * MSS;
+	make_hw(c);
+	for (__u32 i = 1; i < 60; i += 2)
+		hear_sack(SND0, SND0 + i * MSS, SND0 + (i + 1) * MSS, 0, 0);
+	assert_int_equal(conn()->sacked, 30 * MSS);
+	hear_sack(SND0, SND0 + 50 * MSS, SND0 + 52 * MSS, 0, 0);	/* one has come, far up */
+	assert_int_equal(conn()->sacked, 31 * MSS);
+	while (ask(TOE_CMD_NEXT)) {
+		for (unsigned int i = 0; i < next.nr_rtx; i++, nr++) {
+			seq += seq == SND0 + 50 * MSS ? 2 * MSS : 0;
+			assert_int_equal(next.rtx[i].start, seq);
+			assert_int_equal(next.rtx[i].end, seq + MSS);
+			resend(i);
+			seq += 2 * MSS;
+		}
+	}
+	assert_int_equal(nr, 29);
+	hear_sack(SND0 + 36 * MSS, 0, 0, 0, 0);
+	assert_int_equal(conn()->sacked, 13 * MSS);
+	hear_sack(SND0 + 60 * MSS, 0, 0, 0, 0);
+	assert_int_equal(conn()->ca_state, TOE_CA_OPEN);
+	assert_int_equal(conn()->rec, 0);
+}
+
 /* RFC 6675 5.1: what is SACKED is not sent again after a timeout. */
 static void timeout_with_sack(void **state)
 {
@@ -347,7 +379,7 @@ int main(void)
 		CASE(nobody), CASE(other_cookie), CASE(wrong_state), CASE(short_command), CASE(up_and_down),
 		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change),
 		CASE(window_limit),
-		CASE(other_rings), CASE(timeout), CASE(holes), CASE(timeout_with_sack),
+		CASE(other_rings), CASE(timeout), CASE(holes), CASE(many_holes), CASE(timeout_with_sack),
 	};
 
 	env_open();

@@ -169,6 +169,23 @@ INV_PURE const char *inv_intervals(const struct inv_state *s)
 }
 
 #ifdef INV_REC
+INV_PURE const char *inv_sieve(const struct inv_state *s)
+{
+	const struct toe_sieve *v = &s->rec.sieve;
+	const struct toe_hole *h = &v->hole;
+
+	if (h->start == h->end)
+		return NULL;
+	INV(inv_in(s->c.min.snd_una, h->start, h->end) && inv_leq(h->end, s->rec.high_sack), "the sieve is outside");
+	INV(inv_in(h->start, h->rxt, v->lost) && inv_in(v->lost, v->soon, h->end), "more of the sieve was sent again than is lost");
+	INV(h->end - h->start <= (TOE_SIEVE_BITS - 64) * v->unit, "the sieve is too long");
+	INV(h->start - v->base < TOE_SIEVE_BITS * v->unit, "the sieve begins before its first unit");
+	for (int k = 0; k < TOE_NR_HOLES; k++)
+		INV(s->rec.hole[k].start == s->rec.hole[k].end || inv_leq(s->rec.hole[k].end, h->start),
+		    "a hole is above the sieve's beginning");
+	return NULL;
+}
+
 /* The scoreboard: what is said to be missing was sent and not acknowledged. */
 INV_PURE const char *inv_holes(const struct inv_state *s)
 {
@@ -189,7 +206,7 @@ INV_PURE const char *inv_holes(const struct inv_state *s)
 			INV(s->rec.hole[k].start == s->rec.hole[k].end || inv_leq(s->rec.hole[k].end, h->start) ||
 			    inv_leq(h->end, s->rec.hole[k].start), "two holes overlap");
 	}
-	return NULL;
+	return inv_sieve(s);
 }
 #endif
 
