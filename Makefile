@@ -140,7 +140,7 @@ $(bpf_tests): %: %.o
 $(patsubst %,%.o,$(bpf_tests)): | $(skels)
 $(B)/tests/helpers/stream: $(B)/tests/helpers/stream_conn.o
 $(B)/tests/helpers/link: $(addprefix $(B)/tests/helpers/link_,judge.o path.o)
-$(addprefix $(B)/tests/helpers/,anyproc anyexec anyfd anysig anywait anyroom anycall anymoment): $(B)/tests/helpers/flow_conn.o
+$(addprefix $(B)/tests/helpers/,anyproc anyexec anyfd anysig anywait anyroom anycall anymoment anylate): $(B)/tests/helpers/flow_conn.o
 $(patsubst %,%.o,$(bench_bpf_bins)): c_flags += -I$(B)/tests/bench
 $(patsubst %,%.o,$(bench_bpf_bins)): | $(skels) $(bench_bpf:.bpf.o=.skel.h)
 $(bench_bpf_bins): %: %.o

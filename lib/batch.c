@@ -142,7 +142,7 @@ static void send_all(struct sonode *const *all, unsigned int n)
 	struct toe_batch_item *it = (struct toe_batch_item *)(frame + TOE_BATCH_OFF);
 	struct sonode *sn[TOE_MAX_BATCH];
 	struct out out[TOE_MAX_BATCH];
-	struct qp *qp = qp_mine();
+	struct qp *qp;
 	unsigned int i, nr = 0;
 	size_t len = 0;
 
@@ -154,7 +154,8 @@ static void send_all(struct sonode *const *all, unsigned int n)
 			len = out[nr].r.hdr_len + it[nr].len;
 		sn[nr++] = all[i];
 	}
-	if (nr > 1 && qp)
+	qp = nr > 1 ? qp_bind(sn[0], &out[0].r) : NULL;	/* bound before: toed is not asked with the locks held */
+	if (qp)
 		write_batch(qp, frame, len, nr);
 	/* refused, or gone before: the thread stayed away for so long that somebody else sent it */
 	if ((rest(sn, out, nr) && nr > 1) || nr < n)

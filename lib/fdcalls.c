@@ -13,8 +13,10 @@
 
 int toe_accept(int fd, struct sockaddr *a, socklen_t *n)
 {
-	int new = real.accept(fd, a, n);
+	int new;
 
+	batch_end();
+	new = real.accept(fd, a, n);
 	if (new >= 0)
 		sonode_track(new);
 	return new;
@@ -22,8 +24,10 @@ int toe_accept(int fd, struct sockaddr *a, socklen_t *n)
 
 int toe_accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
 {
-	int new = real.accept4(fd, a, n, flags);
+	int new;
 
+	batch_end();
+	new = real.accept4(fd, a, n, flags);
 	if (new >= 0)
 		sonode_track(new);
 	return new;
@@ -34,6 +38,7 @@ int toe_connect(int fd, const struct sockaddr *a, socklen_t n)
 	struct sonode *sn = sonode_get(fd);
 	int rc;
 
+	batch_end();
 	if (sn)
 		sonode_untrack(sn, TOE_WHY_CALL);
 	rc = real.connect(fd, a, n);

@@ -50,6 +50,12 @@ void fork_unseen(void)
 	child();
 }
 
+/* The next thing that the parent does is to wait for the child, often. */
+static void prepare(void)
+{
+	batch_end();
+}
+
 /* The child may use what is open now, and have it moved. */
 static void shared(struct sonode *sn)
 {
@@ -64,5 +70,5 @@ static void parent(void)
 
 void fork_init(void)
 {
-	pthread_atfork(NULL, parent, child);
+	pthread_atfork(prepare, parent, child);
 }

@@ -110,6 +110,7 @@ static bool has_changed(int err)
 
 void kernel_begin(struct kernel_use *use, struct sonode *sn, enum toe_why why)
 {
+	batch_end();
 	use->sh = NULL;
 	use->word = TOE_PATH_NONE;
 	while (sn && !sonode_upload(sn, why)) {	/* no toed: the parked socket answers */
@@ -398,6 +399,7 @@ static int kernel_full(struct sonode *sn, struct io *io)
 
 	if (timeo && !io->deadline_ns)
 		io->deadline_ns = wait_deadline(timeo);
+	batch_end();
 	errno = EAGAIN;
 	if (io->deadline_ns && wait_now() >= io->deadline_ns)
 		return 1;
@@ -433,7 +435,9 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 	ssize_t n;
 
 	/* counted in users: not cancelled here, but where it waits */
-	if (!plain)
+	if (plain)
+		batch_end();
+	else
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	n = kernel_send(sn->fd, io, plain);
 	err = errno;

@@ -6,6 +6,7 @@
 #include <linux/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include "batch.h"
 #include "daemon.h"
 #include "io.h"
 #include "real.h"
@@ -67,6 +68,7 @@ int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 
 	if (!sn)
 		return real.setsockopt(fd, level, opt, val, len);
+	batch_end();
 	if (needs_kernel(level, opt))
 		sonode_upload(sn, TOE_WHY_SOCKOPT);
 	word = sonode_enter(sn, &sh);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "batch.h"
 #include "daemon.h"
 #include "epset.h"
 #include "fork.h"
@@ -229,6 +230,7 @@ int sonode_upload(struct sonode *sn, enum toe_why why)
 {
 	int rc, i;
 
+	batch_end();
 	if (ld(&sn->inherit) == SN_INHERITED)
 		sonode_adopt(sn);
 	for (i = 0; i < 100; i++) {

@@ -74,10 +74,11 @@ static __attribute__((constructor)) void toe_start(void)
 		sonode_found(fd);
 }
 
+/* A call that is not ours may wait: what was put off leaves before. */
 #define X(type, name, params, args, ours) \
 	EXPORT type name params \
 	{ \
-		return (ours) ? toe_##name args : real.name args; \
+		return (ours) ? toe_##name args : (batch_end(), real.name args); \
 	}
 TOE_CALLS(X)
 #undef X
@@ -91,7 +92,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : real.fcntl(fd, cmd, arg);
+	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : (batch_end(), real.fcntl(fd, cmd, arg));
 }
 
 EXPORT int fcntl64(int fd, int cmd, ...)
@@ -104,7 +105,7 @@ EXPORT int fcntl64(int fd, int cmd, ...)
 	va_end(ap);
 	if (!real.fcntl64)
 		resolve();
-	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : real.fcntl64(fd, cmd, arg);
+	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : (batch_end(), real.fcntl64(fd, cmd, arg));
 }
 
 EXPORT int ioctl(int fd, unsigned long req, ...)
@@ -117,7 +118,7 @@ EXPORT int ioctl(int fd, unsigned long req, ...)
 	va_end(ap);
 	if (!real.ioctl)
 		resolve();
-	return sonode_get(fd) ? toe_ioctl(fd, req, arg) : real.ioctl(fd, req, arg);
+	return sonode_get(fd) ? toe_ioctl(fd, req, arg) : (batch_end(), real.ioctl(fd, req, arg));
 }
 
 EXPORT int dprintf(int fd, const char *fmt, ...)

@@ -204,6 +204,7 @@ toed_stop() {
 	local left=200
 	[ -n "$TOED_PID" ] || return 0
 	kill -TERM "$TOED_PID" 2>/dev/null
+	kill -CONT "$TOED_PID" 2>/dev/null	# a test may have stopped it
 	while toed_alive && ((left-- > 0)); do sleep 0.1; done
 	if toed_alive; then
 		echo "toed does not stop"
