@@ -297,30 +297,45 @@ static unsigned int larger(uint32_t size, bool rx)
 	return rings_order(size < RINGS_MOST / 4 ? size * 4 : RINGS_MOST, rx);
 }
 
+/* Has more than an eighth of the rx ring come in a round trip, that is, will its half come in the next but one? got: in dt ns, which is a whole period, or the beginning of one. */
+static bool rx_fills(struct conn *c, uint64_t got, uint64_t dt, bool whole)
+{
+	uint64_t rx = ring_size(c->rx), us = dt / 1000;
+	struct toe_cmd cmd;
+
+	if (got < (whole ? rx / 32 : rx / 8) || dt >= 2 * GROW_NS || c->rx.order >= GROW_ORDER || !us ||
+	    read_entry(c, &cmd) || cmd.conn.min.wnd_limit)
+		return false;
+	return (!whole && us <= cmd.conn.min.srtt_us) || got * cmd.conn.min.srtt_us / us >= rx / 8;
+}
+
+/* Is more than half of the tx ring in flight, while the application has filled it and the path would take more? */
+static bool tx_fills(struct conn *c, const struct hw_clock *k)
+{
+	uint32_t tx = ring_size(c->tx), una = k->snd_una;
+
+	return k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && c->tx.order < GROW_ORDER &&
+	       rings_tx_filled(c, una, k->snd_nxt) - una >= tx / 4 * 3;
+}
+
 /*
- * Rings grow when they are what limits a bulk transfer, as the kernel's buffers do: more than a quarter of one was
- * received in a round trip, or is in flight while the application has filled it and the path would
- * take more. False: the connection is gone (uploaded).
+ * Rings grow when they are what limits a bulk transfer, as the kernel's buffers do. The rx ring is looked at each time, so
+ * that a slow start never fills its window. False: the connection is gone (uploaded).
  */
 static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 {
-	uint64_t dt = now - c->grow_at, got = k->rx_bytes - c->grow_rx;
-	uint32_t rx = ring_size(c->rx), tx = ring_size(c->tx), una = k->snd_una;
+	uint64_t dt = now - c->grow_at, got = k->rx_bytes - c->grow_rx, cookie = c->cookie;
 	unsigned int rx_order = c->rx.order, tx_order = c->tx.order;
-	uint64_t cookie = c->cookie;
-	struct toe_cmd cmd;
+	bool whole = dt >= GROW_NS;
 
-	if (dt < GROW_NS)
-		return true;
-	c->grow_at = now;
-	c->grow_rx = k->rx_bytes;
-	if (dt < 2 * GROW_NS && got >= rx / 16 && rx_order < GROW_ORDER && !read_entry(c, &cmd) &&
-	    !cmd.conn.min.wnd_limit &&
-	    got * cmd.conn.min.srtt_us / (dt / 1000) >= rx / 4)
-		rx_order = larger(rx, true);
-	if (k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && tx_order < GROW_ORDER &&
-	    rings_tx_filled(c, una, k->snd_nxt) - una >= tx / 4 * 3)
-		tx_order = larger(tx, false);
+	if (rx_fills(c, got, dt, whole))
+		rx_order = larger(ring_size(c->rx), true);
+	if (whole && tx_fills(c, k))
+		tx_order = larger(ring_size(c->tx), false);
+	if (whole || rx_order != c->rx.order) {
+		c->grow_at = now;
+		c->grow_rx = k->rx_bytes;
+	}
 	if (rx_order == c->rx.order && tx_order == c->tx.order)
 		return true;
 	if (!mig_grow(c, rx_order, tx_order))
