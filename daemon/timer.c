@@ -297,7 +297,8 @@ static unsigned int larger(uint32_t size, bool rx)
 	return rings_order(size < RINGS_MOST / 4 ? size * 4 : RINGS_MOST, rx);
 }
 
-/* Has more than an eighth of the rx ring come in a round trip, that is, will its half come in the next but one? got: in dt ns, which is a whole period, or the beginning of one. */
+/* Has more than an eighth of the rx ring come in a round trip, so that half of it may come in the next but one? got: bytes in
+ * dt ns, which is a whole period or the beginning of one. */
 static bool rx_fills(struct conn *c, uint64_t got, uint64_t dt, bool whole)
 {
 	uint64_t rx = ring_size(c->rx), us = dt / 1000;

@@ -177,7 +177,8 @@ INV_PURE const char *inv_sieve(const struct inv_state *s)
 	if (h->start == h->end)
 		return NULL;
 	INV(inv_in(s->c.min.snd_una, h->start, h->end) && inv_leq(h->end, s->rec.high_sack), "the sieve is outside");
-	INV(inv_in(h->start, h->rxt, v->lost) && inv_in(v->lost, v->soon, h->end), "more of the sieve was sent again than is lost");
+	INV(inv_in(h->start, h->rxt, v->lost) && inv_in(v->lost, v->soon, h->end),
+	    "more of the sieve was sent again than is lost");
 	INV(h->end - h->start <= (TOE_SIEVE_BITS - 64) * v->unit, "the sieve is too long");
 	INV(h->start - v->base < TOE_SIEVE_BITS * v->unit, "the sieve begins before its first unit");
 	for (int k = 0; k < TOE_NR_HOLES; k++)
