@@ -79,7 +79,7 @@ bool batch_put(struct sonode *sn, const struct ring *r)
 		return false;
 	}
 	if (batch.nr == TOE_MAX_BATCH || !pos_load(&r->ctl->tx_filled, &filled) || !tx_single(sn, r, filled, &seq) ||
-	    !qp_bind(sn, r))
+	    !qp_bind(sn, r) || !wait_ctx())	/* that one's end sends what the thread leaves */
 		return false;
 	busy(1);
 	if (slow() && batch.nr)

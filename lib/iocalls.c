@@ -149,6 +149,7 @@ int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct ti
 	ssize_t rc;
 
 	if (!sonode_get(fd)) {
+		batch_end();
 		rc = real.recvmmsg(fd, v, n, flags, ts);
 		for (i = 0; rc > 0 && i < (unsigned int)rc; i++)
 			sonode_take_rights(&v[i].msg_hdr);
@@ -220,6 +221,7 @@ ssize_t toe_sendmsg(int fd, const struct msghdr *m, int flags)
 	struct io io = { .kind = IO_SENDMSG, .flags = flags, .msg = (void *)(uintptr_t)m };
 
 	if (!sn) {
+		batch_end();
 		sonode_put_rights(m);
 		return real.sendmsg(fd, m, flags);
 	}

@@ -187,5 +187,5 @@ EXPORT long syscall(long nr, ...)
 	for (i = 0; i < 6; i++)
 		a[i] = va_arg(ap, long);
 	va_end(ap);
-	return raw_is_ours(nr) ? toe_syscall(nr, a) : raw_syscall(nr, a);
+	return raw_is_ours(nr) ? toe_syscall(nr, a) : (batch_end(), raw_syscall(nr, a));
 }

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -29,7 +31,7 @@
 
 /* a and b are answered; nothing comes on idle, which is in hardware, nor on kernel, which is not. */
 static struct flow *a, *b, *idle, *kernel;
-static int epfd, no_events, pipes[2], full[2], listener;
+static int epfd, no_events, pipes[2], full[2], listener, dialer, local[2];
 static pid_t toed;
 static atomic_int ready, stopped, answered;
 
@@ -65,8 +67,6 @@ static void *serve(void *p)
 {
 	void (*const *call)(void) = p;
 
-	flow_exchange(a, LEN);		/* has a queue pair of its own then */
-	flow_exchange(b, LEN);
 	flow_send(a, LEN);
 	flow_send(b, LEN);
 	for (int i = 0; there(a) < LEN || there(b) < LEN; i++) {
@@ -110,12 +110,15 @@ static void prepare(void)
 	no_events = epoll_create1(0);
 	listener = socket(AF_INET, SOCK_STREAM, 0);
 	set_timeout(listener);
-	if (pipe(pipes) || pipe(full) || bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 1))
+	dialer = socket(AF_INET, SOCK_STREAM, 0);
+	set_timeout(dialer);
+	if (pipe(pipes) || pipe(full) || socketpair(AF_UNIX, SOCK_STREAM, 0, local) || bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 1))
 		die("%s", strerror(errno));
 	fcntl(full[1], F_SETFL, O_NONBLOCK);
 	while (write(full[1], pipes, 1) == 1)
 		;
 	fcntl(full[1], F_SETFL, 0);
+	set_timeout(local[0]);
 	epoll_ctl(epfd, EPOLL_CTL_ADD, a->fd, &ev);
 	epoll_ctl(epfd, EPOLL_CTL_ADD, b->fd, &ev);
 	want_path(a, P_HW, "before");
@@ -160,12 +163,14 @@ static void judge(void (*call)(void), bool leaves)
 	flow_exchange(b, 5000);
 }
 
-static struct pollfd pollfds[2];
 static struct pollfd *poll_of(const struct flow *f)
 {
-	pollfds[0] = (struct pollfd){ f->fd, POLLIN, 0 };
-	return pollfds;
+	static struct pollfd p;
+
+	p = (struct pollfd){ f->fd, POLLIN, 0 };
+	return &p;
 }
+
 static fd_set *set_of(const struct flow *f)
 {
 	static fd_set s;
@@ -179,19 +184,20 @@ static char byte[4];
 static struct iovec iov = { byte, 1 };
 static struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 static struct mmsghdr mmsg = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1 } };
+static char control[64];
+static struct mmsghdr rights = { .msg_hdr = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+					      .msg_controllen = sizeof(control) } };
+static int word;
 static struct epoll_event event;
 static const struct timespec a_while = { 0, WAIT_MS * 1000000L };
 
 static void connect_nowhere(void)
 {
 	struct sockaddr_in nobody = { .sin_family = AF_INET, .sin_port = htons(9) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	set_timeout(fd);
 	inet_pton(AF_INET, flow_addr, &nobody.sin_addr);
 	nobody.sin_addr.s_addr ^= htonl(0x80);		/* the same network, nobody there */
-	connect(fd, (struct sockaddr *)&nobody, sizeof(nobody));
-	close(fd);
+	connect(dialer, (struct sockaddr *)&nobody, sizeof(nobody));
 }
 
 static void wait_for_child(void)
@@ -231,6 +237,8 @@ static void wait_for_child(void)
 	X(recvmmsg_kernel, true, recvmmsg(kernel->fd, &mmsg, 1, 0, NULL))			\
 	X(read_pipe, true, read(pipes[0], byte, 1))						\
 	X(readv_pipe, true, readv(pipes[0], &iov, 1))						\
+	X(recvmmsg_rights, true, recvmmsg(local[0], &rights, 1, 0, NULL))			\
+	X(futex, true, syscall(SYS_futex, &word, FUTEX_WAIT, 0, &a_while, NULL, 0))		\
 	X(write_pipe, true, write(full[1], byte, 1))						\
 	X(writev_pipe, true, writev(full[1], &iov, 1))						\
 	X(accept_none, true, accept(listener, NULL, NULL))					\

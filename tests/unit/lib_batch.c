@@ -15,6 +15,13 @@ static uint64_t clock_now;
 #include "lib/batch.c"
 #include "tests/unit/lib_alone.h"
 
+struct waitctx *wait_ctx(void)
+{
+	static struct waitctx mine;
+
+	return &mine;
+}
+
 #define CONNS	20
 #define MSS	1448U
 
