@@ -410,6 +410,7 @@ void app_exit(void)
 	app_unlisten();
 	for (app = app_next(NULL); app; app = next) {
 		next = app_next(app);
+		__atomic_store_n(&moved_log(app)->left, 1, __ATOMIC_RELEASE);	/* nobody is to wait for another toed */
 		app_destroy(app);
 	}
 	app_unpin_all();

@@ -275,6 +275,14 @@ bool daemon_ready(void)
 	return !rc;
 }
 
+/* The toed of the table has given everything back: what it was to be asked for has come true, or is not needed. */
+static bool toed_left(void)
+{
+	const struct toe_sonode *table = ld_acq(&toe_proc->table);
+
+	return !table || ld_acq(&((const struct toe_moved *)(table + TOE_SONODES))->left);
+}
+
 int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
 {
 	int64_t until = now_ms() + GIVE_UP_MS;
@@ -292,7 +300,7 @@ int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
 		if (!rc)
 			rc = exchange(msg, fds, nfds);
 		unlock_all(&old);
-		if (!rc || !toe_proc->table || now_ms() >= until)
+		if (!rc || toed_left() || now_ms() >= until)
 			break;
 		usleep(100000);
 	}
@@ -329,11 +337,28 @@ int daemon_tell(int fd)
 	return daemon_request(&msg, NULL, NULL);
 }
 
+/* Unless another thread was faster, or it is not known any more whose it is: another toed came meanwhile. */
+static uint8_t *keep_slab(unsigned int slab, uint8_t *p, uint32_t whose)
+{
+	struct calm old;
+	uint8_t *kept;
+
+	lock_all(&old);
+	if (whose == fresh && !slabs[slab])
+		st_rel(&slabs[slab], p);
+	kept = whose == fresh ? slabs[slab] : NULL;
+	unlock_all(&old);
+	if (kept != p)
+		munmap(p, SLAB_BYTES);
+	return kept;
+}
+
 static uint8_t *map_slab(unsigned int slab)
 {
 	struct toe_msg msg = { .type = TOE_MSG_SLAB, .slab = slab };
 	int fd = -1, n = 1, rc;
-	uint8_t *p, *none = NULL;
+	uint32_t whose = daemon_fresh();
+	uint8_t *p;
 
 	rc = daemon_request(&msg, &fd, &n);
 	if (rc || n != 1) {
@@ -346,10 +371,7 @@ static uint8_t *map_slab(unsigned int slab)
 	if (p == MAP_FAILED)
 		return NULL;
 	madvise(p, SLAB_BYTES, MADV_DONTFORK);
-	if (cas_sc(&slabs[slab], &none, p))
-		return p;
-	munmap(p, SLAB_BYTES);
-	return none;
+	return keep_slab(slab, p, whose);
 }
 
 uint8_t *daemon_slab(unsigned int slab)

@@ -16,7 +16,7 @@ uint32_t daemon_fresh(void);	/* counts toeds that did not know this process: que
 uint32_t daemon_gen(void);	/* grows with every HELLO: both descriptors are new then */
 
 /* One request; the reply overwrites msg. nfds: room in fds, set to how many came. 0, rc of
- * the reply, or -EIO after 30 s without toed. */
+ * the reply, or -EIO: no toed, for 30 s if it did not give its connections back. */
 int daemon_request(struct toe_msg *msg, int *fds, int *nfds);
 int daemon_upload(int fd, enum toe_why why);
 int daemon_option(int fd);	/* the engines take over what was set on the parked socket */

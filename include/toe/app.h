@@ -56,7 +56,8 @@ _Static_assert(sizeof(struct toe_sonode) == 64, "toe_sonode");
 #define TOE_MOVED_RING		4096
 struct toe_moved {
 	__u32 head;		/* entries ever written */
-	__u32 pad[15];
+	__u32 left;		/* nonzero: this toed has given all connections back and is gone */
+	__u32 pad[14];
 	__s32 fd[TOE_MOVED_RING];
 };
 #define TOE_TABLE_SIZE		(TOE_SONODES * sizeof(struct toe_sonode) + sizeof(struct toe_moved))

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # toed is told to stop while streams run in the engines: every connection goes on in the kernel, nothing
-# is lost, nothing is left behind; a new toed can be started beside the same connections.
+# is lost, nothing is left behind; a new toed can be started beside the same connections. Who asks toed for something
+# just then does not wait for another one.
 #
 #   cli stream client -- eth0 ---- veth ---- eth0 [toed] -- srv stream server (libtoe)
 # shellcheck source=tests/netns/lib.sh
@@ -21,5 +22,51 @@ for style in threads epollet poll; do
 	alive client || alive server || say "the stream was over before toed stopped"
 	finish client 100 || fail "client after the stop, $style ($?)"
 	finish server 30 || fail "server after the stop, $style ($?)"
+done
+
+# toed has the signal before the question.
+cat >"$LOGS/asker.py" <<'PY'
+import socket, sys
+
+s = socket.create_server((sys.argv[1], 7001)).accept()[0]
+print("accepted", flush=True)
+while s.recv(1) == b"a":
+    s.send(b"b")
+    sys.stdin.readline()
+    print("asks", flush=True)
+    exec(sys.argv[2])
+    print("answered", flush=True)
+    s.send(b"c")
+PY
+cat >"$LOGS/peer.py" <<'PY'
+import socket, sys
+
+s = socket.create_connection((sys.argv[1], 7001))
+for want in b"bc":
+    s.send(b"a" if want == 98 else b"")
+    if s.recv(1)[0] != want:
+        sys.exit("wrong byte")
+PY
+for question in 's.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)' 's.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)' \
+	's.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)'; do
+	toed_start srv
+	rm -f "$LOGS/go"
+	mkfifo "$LOGS/go"
+	STDIN=$LOGS/go offloadable asker srv python3 "$LOGS/asker.py" "$SRV4" "$question"
+	exec 3>"$LOGS/go"
+	eventually 10 listening srv 7001 || fail "asker did not start"
+	spawn peer cli python3 "$LOGS/peer.py" "$SRV4"
+	eventually 10 logged asker accepted || fail "no connection"
+	eventually 10 eval 'ctl offload --all >/dev/null; all_on hardware 1' || fail "not in hardware: $(ctl list)"
+	kill -STOP "$TOED_PID"
+	kill -TERM "$TOED_PID"
+	echo go >&3
+	exec 3>&-
+	eventually 10 logged asker asks || fail "asker does not ask"
+	sleep 0.2
+	logged asker answered && fail "toed was not asked: $question"
+	toed_stop || fail "toed did not stop properly"
+	finish asker 10 || fail "asker after the stop ($?), $question: $(tail -1 "$LOGS/asker")"
+	finish peer 10 || fail "peer after the stop ($?)"
 done
 no_resets
