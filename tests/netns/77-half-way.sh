@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # 77-half-way.sh [MBYTES ROUNDS [LINK-ARGUMENTS]]: how long a transfer takes that is moved half way, into hardware or back,
 # beside one that is not moved, on either path; srv as the sender and as the receiver; variants in turn, medians. Every
-# byte is checked; figures are printed, not asserted. Without arguments 20 MB, once, over veth; with LINK-ARGUMENTS (those
+# byte is checked; figures are printed, not asserted. Without arguments 400 MB, once, over veth; with LINK-ARGUMENTS (those
 # of tests/helpers/link) over that link. doc/architecture.md has the figures of
 #	tests/netns/77-half-way.sh 100 3; tests/netns/77-half-way.sh 100 3 -t 5000 -R 400 -q 400
 #
@@ -10,7 +10,7 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-MBYTES=${1:-20} ROUNDS=${2:-1}
+MBYTES=${1:-400} ROUNDS=${2:-1}
 shift $(($# > 2 ? 2 : $#))
 cat >"$LOGS/half.py" <<'PY'
 import random, socket, sys, time
@@ -68,11 +68,11 @@ else:
 PY
 
 into_hardware() { eventually 10 eval 'ctl offload --all >/dev/null; all_on hardware 1'; }
-halves() { grep -c '^half' "$LOGS/server"; }
+half_way() { if [ "$1" = client ]; then logged client '^half'; else [ "$(grep -c '^half' "$LOGS/server")" -gt "$2" ]; fi; }
 
 one() {	# PART VARIANT: prints the seconds
 	local before line=client
-	before=$(halves)
+	before=$(grep -c '^half' "$LOGS/server")
 	rm -f "$LOGS/go"
 	mkfifo "$LOGS/go"
 	STDIN=$LOGS/go spawn client cli python3 "$LOGS/half.py" client "$SRV4" 7000 "$MBYTES" "$1"
@@ -83,8 +83,8 @@ one() {	# PART VARIANT: prints the seconds
 	echo go >&3
 	exec 3>&-
 	case $2 in down | up)
-		until if [ $line = client ]; then logged client '^half'; else [ "$(halves)" -gt "$before" ]; fi; do
-			alive client || fail "client: $(tail -1 "$LOGS/client")"
+		until half_way $line "$before"; do
+			alive client || half_way $line "$before" || fail "client: $(tail -1 "$LOGS/client")"
 		done
 		ctl "$([ "$2" = up ] && echo upload || echo offload)" --all >/dev/null ;;
 	esac
