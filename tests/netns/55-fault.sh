@@ -75,7 +75,7 @@ faults() {	# MOVE STEPS
 }
 
 if [ "${1:-}" = grow ]; then
-	BYTES=60M RATE=25M
+	BYTES=30M RATE=3M	# less than the first rings carry: neither connection ends long before the other
 	topo_lossy -t 5000
 	# the kernel's queues stay small, and so the rings that a connection starts with
 	in_ns srv sysctl -q net.ipv4.tcp_rmem='4096 131072 131072' net.ipv4.tcp_wmem='4096 16384 65536'
