@@ -74,7 +74,7 @@ int toe_close(int fd)
 		errno = EBADF;	/* the application never opened it */
 		return -1;
 	}
-	batch_end();	/* sooner than an upload would take it along */
+	batch_end();	/* sooner than an upload would take it along; and it may linger */
 	let_go(fd);
 	return real.close(fd);
 }
@@ -228,6 +228,5 @@ ssize_t toe_vmsplice(int fd, const struct iovec *iov, size_t n, unsigned int fl)
 
 int toe_shutdown(int fd, int how)
 {
-	batch_end();
 	return ON_KERNEL(int, sonode_get(fd), TOE_WHY_SHUTDOWN, real.shutdown(fd, how));
 }

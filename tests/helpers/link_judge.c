@@ -189,7 +189,8 @@ static void drop_repeat(struct side *s, int i)
 	memmove(&s->repeats[i], &s->repeats[i + 1], (size_t)(s->nr_repeats - i) * sizeof(s->repeats[0]));
 }
 
-static void add_repeat(struct side *s, struct repeat r)
+/* Beyond NR_REPEATS the oldest is given up: needed, for all that is known. */
+static void add_repeat(struct side *s, struct repeat r, struct judge_counts *n)
 {
 	struct repeat *last = s->nr_repeats ? &s->repeats[s->nr_repeats - 1] : NULL;
 
@@ -197,20 +198,24 @@ static void add_repeat(struct side *s, struct repeat r)
 		last->span.end = r.span.end;
 		return;
 	}
-	if (s->nr_repeats == NR_REPEATS)
+	if (s->nr_repeats == NR_REPEATS) {
+		if (!s->repeats[0].needed)
+			n->needed += s->repeats[0].span.end - s->repeats[0].span.start;
 		drop_repeat(s, 0);
+	}
 	s->repeats[s->nr_repeats++] = r;
 }
 
 /* What of [seq, end) had been sent before is sent again: did the other end have it? Its acknowledgement may have passed. */
-static void note_repeat(struct side *s, const struct side *peer, const struct tcp *t, uint32_t end)
+static void note_repeat(struct side *s, const struct side *peer, const struct tcp *t, uint32_t end,
+			struct judge_counts *n)
 {
 	struct repeat r = { { t->seq, end }, .tsval = t->tsval, .timed = t->has_ts };
 
 	if (peer->offered && seq_diff(peer->ack, t->seq) > 0)
 		r.span.start = peer->ack;
 	if (seq_diff(r.span.end, r.span.start) > 0)
-		add_repeat(s, r);
+		add_repeat(s, r, n);
 }
 
 /* The acknowledgement t covers repeats of s. Those that its timestamp does not explain by the original are needed, until a
@@ -231,7 +236,7 @@ static void judge_repeats(struct side *s, const struct tcp *t, struct judge_coun
 		else
 			drop_repeat(s, i);
 		if (rest.span.start != rest.span.end)
-			add_repeat(s, rest);
+			add_repeat(s, rest, n);
 	}
 }
 
@@ -252,7 +257,7 @@ static void judge_duplicate(struct side *s, const struct tcp *t, struct judge_co
 		if (r->span.start == r->span.end)
 			drop_repeat(s, i);
 		if (rest.span.start != rest.span.end)
-			add_repeat(s, rest);
+			add_repeat(s, rest, n);
 	}
 }
 
@@ -289,7 +294,7 @@ static void judge_seq(struct side *s, const struct side *peer, const struct tcp 
 		n->missing -= filled;
 		n->again += old - filled;
 		if (old > filled)
-			note_repeat(s, peer, t, t->seq + old);
+			note_repeat(s, peer, t, t->seq + old, n);
 	}
 	if (seq_diff(end, s->end) > 0)
 		s->end = end;
