@@ -69,6 +69,7 @@ static void full(int fd, void *p, size_t len, bool out)
 static int send_all(int fd, uint64_t seed)
 {
 	uint64_t pos = 0;
+	size_t left = 0;	/* of what is in buf */
 
 	for (;;) {
 		struct pollfd p = { fd, POLLIN | POLLOUT, 0 };
@@ -78,12 +79,15 @@ static int send_all(int fd, uint64_t seed)
 			fail(2, "sender stands still");
 		if (p.revents & POLLIN)
 			return 0;
-		pattern_fill(seed, pos, buf, sizeof(buf));
-		n = send(fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (!left) {
+			pattern_fill(seed, pos, buf, sizeof(buf));
+			pos += left = sizeof(buf);
+		}
+		n = send(fd, buf + sizeof(buf) - left, left, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN)
 			return -1;
 		if (n > 0)
-			pos += (uint64_t)n;
+			left -= (size_t)n;
 	}
 }
 
