@@ -376,13 +376,25 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 	return 0;
 }
 
+#define TX_LEAST	65536
+
+/* As Linux's tcp_sndbuf_expand(): twice what may be in flight, so that what waits is still in the caches when it leaves. */
+static uint32_t tx_auto(const struct ring *r)
+{
+	uint32_t cwnd = ld(&r->ctl->cwnd), most = cwnd < r->tx_size / 2 ? 2 * cwnd : r->tx_size;
+
+	if (most < TX_LEAST)
+		most = TX_LEAST;
+	return most < r->tx_size ? most : r->tx_size;
+}
+
 /* What the application said about its buffers: it may say something else at any time. */
 static void limits(const struct sonode *sn, struct ring *r)
 {
 	uint32_t rx_most = ld(&ld_acq(&sn->sh)->rx_most), sndbuf = ld(&sn->sndbuf);
 
 	r->rx_most = rx_most && rx_most < r->rx_size ? rx_most : r->rx_size;
-	r->tx_most = sndbuf && sndbuf < r->tx_size ? sndbuf : r->tx_size;
+	r->tx_most = sndbuf && sndbuf < r->tx_size ? sndbuf : tx_auto(r);
 	r->unsent_most = ld(&sn->unsent_most);
 }
 

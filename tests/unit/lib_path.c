@@ -318,6 +318,40 @@ static void test_turns(void **state)
 	close(pipes[1]);
 }
 
+/* What a writer may leave behind is twice cwnd, 64 KiB at least, unless SO_SNDBUF says something. */
+static void test_room(void **state)
+{
+	static const struct { uint32_t cwnd, most; int sndbuf; } rows[] = {
+		{ 0, 65536, 0 }, { 20000, 65536, 0 }, { 40000, 80000, 0 }, { 65535, 131070, 0 }, { 65536, 131072, 0 },
+		{ 4000000000U, 131072, 0 }, { 20000, 100000, 50000 }, { 4000000000U, 100000, 50000 },
+	};
+	static uint8_t buf[140000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct toe_ring_ctl *ctl;
+		struct peer p;
+
+		dial_echo(&p);
+		to_hw(&p);
+		ctl = fake_find(p.fd)->r.ctl;
+		st(&ctl->cwnd, rows[i].cwnd);
+		st(&ctl->snd_edge, ld(&ctl->snd_nxt));
+		if (rows[i].sndbuf)
+			setsockopt(p.fd, SOL_SOCKET, SO_SNDBUF, &rows[i].sndbuf, sizeof(int));
+		assert_int_equal(send(p.fd, buf, sizeof(buf), MSG_DONTWAIT), rows[i].most);
+		assert_int_equal(send(p.fd, buf, 1, MSG_DONTWAIT), -1);
+		st(&ctl->snd_edge, ld(&ctl->snd_nxt) + 20000);
+		for (size_t got = 0; got < rows[i].most;) {
+			ssize_t n = recv(p.fd, buf, sizeof(buf), 0);
+
+			assert_true(n > 0);
+			got += (size_t)n;
+		}
+		hang_up(&p);
+	}
+}
+
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -359,6 +393,7 @@ int main(void)
 		cmocka_unit_test(test_select),
 		cmocka_unit_test(test_oneshot_move),
 		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_nested),
 	};
 
