@@ -263,7 +263,9 @@ int mig_rebuild(struct move *m)
 /* Locked for too long: all is as it was, until the next try. Else the entry is gone, and the connection with it. */
 static int no_entry(struct move *m, int err, bool claimed)
 {
-	log_err("connection %u: no entry to upload from: %s", m->c->hw_connid, strerror(-err));
+	if (!m->c->locked || err != -EBUSY)
+		log_err("connection %u: no entry to upload from: %s", m->c->hw_connid, strerror(-err));
+	m->c->locked = true;
 	conn_moves.failed++;
 	if (err != -EBUSY) {
 		mig_lost(m, err);
@@ -293,6 +295,7 @@ int mig_upload(struct conn *c, enum toe_why why)
 		err = fault_error(1) ? -EBUSY : fault_error(2) ? -ENOENT : 0;
 	if (err)
 		return no_entry(&m, err, claimed);
+	c->locked = false;
 	err = mig_rebuild(&m);
 	if (err)
 		conn_moves.failed++;

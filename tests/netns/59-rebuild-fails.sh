@@ -114,12 +114,14 @@ unsent() {	# ADDRESS PORT
 	say "step 8, $1: right"
 }
 
-# The entry: locked at one moment, and the upload comes by itself; gone, and both ends are told.
+# The entry: locked for a while, which the log says once, and the upload comes by itself; gone, and both ends are told.
 no_entry() {	# ADDRESS PORT
-	begin 1:1 "$1" "$2"
+	begin 1:5 "$1" "$2"
 	uploads=$(counter uploads)
 	ctl upload --all >/dev/null && fail "no upload failed"
 	eventually 5 eval '[ "$(counter uploads)" -gt "$uploads" ]' || fail "no other try: $(ctl list)"
+	[ "$(counter failed)" = 5 ] || fail "$(counter failed) uploads failed, not 5"
+	[ "$(grep -c "no entry to upload from" "$LOGS/toed")" = 1 ] || fail "the log does not say it once"
 	bytes 70007 "after an upload that came by itself"
 	over
 
