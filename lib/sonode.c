@@ -381,11 +381,11 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 /* As Linux's tcp_sndbuf_expand(): twice what may be in flight, so that what waits is still in the caches when it leaves. */
 static uint32_t tx_auto(const struct ring *r)
 {
-	uint32_t cwnd = ld(&r->ctl->cwnd), most = cwnd < r->tx_size / 2 ? 2 * cwnd : r->tx_size;
+	uint64_t most = 2ULL * ld(&r->ctl->cwnd);
 
 	if (most < TX_LEAST)
 		most = TX_LEAST;
-	return most < r->tx_size ? most : r->tx_size;
+	return most < r->tx_size ? (uint32_t)most : r->tx_size;
 }
 
 /* What the application said about its buffers: it may say something else at any time. */

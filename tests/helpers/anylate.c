@@ -112,7 +112,8 @@ static void prepare(void)
 	set_timeout(listener);
 	dialer = socket(AF_INET, SOCK_STREAM, 0);
 	set_timeout(dialer);
-	if (pipe(pipes) || pipe(full) || socketpair(AF_UNIX, SOCK_STREAM, 0, local) || bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 1))
+	if (pipe(pipes) || pipe(full) || socketpair(AF_UNIX, SOCK_STREAM, 0, local) ||
+	    bind(listener, (struct sockaddr *)&any, sizeof(any)) || listen(listener, 1))
 		die("%s", strerror(errno));
 	fcntl(full[1], F_SETFL, O_NONBLOCK);
 	while (write(full[1], pipes, 1) == 1)

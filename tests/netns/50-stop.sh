@@ -30,22 +30,19 @@ import socket, sys
 
 s = socket.create_server((sys.argv[1], 7001)).accept()[0]
 print("accepted", flush=True)
-while s.recv(1) == b"a":
-    s.send(b"b")
-    sys.stdin.readline()
-    print("asks", flush=True)
-    exec(sys.argv[2])
-    print("answered", flush=True)
-    s.send(b"c")
+sys.stdin.readline()
+print("asks", flush=True)
+exec(sys.argv[2])
+print("answered", flush=True)
+s.sendall(s.recv(1))
 PY
 cat >"$LOGS/peer.py" <<'PY'
 import socket, sys
 
 s = socket.create_connection((sys.argv[1], 7001))
-for want in b"bc":
-    s.send(b"a" if want == 98 else b"")
-    if s.recv(1)[0] != want:
-        sys.exit("wrong byte")
+s.send(b"a")
+if s.recv(1) != b"a":
+    sys.exit("wrong byte")
 PY
 for question in 's.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)' 's.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)' \
 	's.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)'; do

@@ -161,6 +161,20 @@ static void repeats(void **state)
 	assert_int_equal(judged[0].needed, 0);			/* acknowledged before */
 }
 
+/* More repeats than can be remembered: the oldest, of which nothing is known, are needed. */
+static void many_repeats(void **state)
+{
+	struct step steps[4 + 70] = { SHAKE, { .seq = 1, .len = 3000, .ack = 1, .tsval = 5 } };
+
+	(void)state;
+	for (uint32_t i = 0; i < 70; i++)
+		steps[4 + i] = (struct step){ .seq = 1 + 20 * i, .len = 10, .ack = 1, .tsval = 9 };
+	play(steps, 4 + 64);
+	assert_int_equal(judged[0].needed, 0);
+	play(steps, NR(steps));
+	assert_int_equal(judged[0].needed, 6 * 10);
+}
+
 static void windows(void **state)
 {
 	(void)state;
@@ -289,6 +303,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(faultless), cmocka_unit_test(holes), cmocka_unit_test(ahead),
 		cmocka_unit_test(retransmissions), cmocka_unit_test(repeats),
+		cmocka_unit_test(many_repeats),
 		cmocka_unit_test(windows), cmocka_unit_test(acks_and_times), cmocka_unit_test(checksums),
 		cmocka_unit_test(odds), cmocka_unit_test(same_seed_same_fate), cmocka_unit_test(bottleneck),
 	};
