@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/tcp.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -33,17 +35,36 @@ static struct conn *conns;
 uint64_t start_ns;
 static atomic_uint nr_ready;		/* conns[] below this may be looked at by the watch thread */
 
+/* What the stack knows: who is to blame for a stall. */
+static void report_stack(int fd)
+{
+	struct tcp_info ti = { 0 };
+	socklen_t len = sizeof(ti);
+	int unread = -1;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len))
+		return;
+	ioctl(fd, FIONREAD, &unread);
+	fprintf(stderr, "    state %u, unread %d, unacked %u, unsent %u, window %u, RTO %u us, backoff %u, probes %u, "
+		"data %u ms ago, ACK %u ms ago\n", ti.tcpi_state, unread, ti.tcpi_unacked, ti.tcpi_notsent_bytes,
+		ti.tcpi_snd_wnd, ti.tcpi_rto, ti.tcpi_backoff, ti.tcpi_probes, ti.tcpi_last_data_recv,
+		ti.tcpi_last_ack_recv);
+}
+
 static void report(const char *what)
 {
 	unsigned int i;
 
 	fprintf(stderr, "stream: %s: %s\n", opt.server ? "server" : "client", what);
-	for (i = 0; i < nr_ready; i++)
-		if (!conns[i].rx_eof || !conns[i].tx_shut)
-			fprintf(stderr, "  conn %u fd %d: sent %llu, received %llu of %llu + 8%s%s\n", conns[i].id,
-				conns[i].fd, (unsigned long long)conns[i].tx_pos,
-				(unsigned long long)conns[i].rx_pos, (unsigned long long)conns[i].total,
-				conns[i].tx_shut ? ", sent FIN" : "", conns[i].rx_eof ? ", got FIN" : "");
+	for (i = 0; i < nr_ready; i++) {
+		if (conns[i].rx_eof && conns[i].tx_shut)
+			continue;
+		fprintf(stderr, "  conn %u fd %d: sent %llu, received %llu of %llu + 8%s%s\n", conns[i].id,
+			conns[i].fd, (unsigned long long)conns[i].tx_pos, (unsigned long long)conns[i].rx_pos,
+			(unsigned long long)conns[i].total, conns[i].tx_shut ? ", sent FIN" : "",
+			conns[i].rx_eof ? ", got FIN" : "");
+		report_stack(conns[i].fd);
+	}
 }
 
 _Noreturn void fail(int rc, const char *what)
