@@ -165,6 +165,7 @@ static __always_inline void publish_first(const struct hw_conn *c, struct toe_ri
 	PUT(ctl->snd_una, c->min.snd_una);
 	PUT(ctl->snd_edge, c->min.snd_una);
 	PUT(ctl->tx_left, c->min.snd_nxt);
+	PUT(ctl->qp, c->qp);
 	publish_snd(c, ctl, clk);
 }
 

@@ -98,18 +98,19 @@ static __always_inline int tx_op(struct xdp_md *ctx, struct hw_conn *c, struct t
 {
 	if (!tx_allowed(c, t))
 		return XDP_DROP;
+	t->ctl = ring_ctl(c);
+	t->clk = clock_of(c);
+	if (!t->ctl || !t->clk)
+		return XDP_DROP;
 	if (t->d.op == TOE_OP_BIND) {
 		c->qp = t->qp;
+		PUT(t->ctl->qp, t->qp);
 		return XDP_DROP;
 	}
 	if (!tx_shape(c, t)) {
 		count(TX_MALFORMED);
 		return XDP_DROP;
 	}
-	t->ctl = ring_ctl(c);
-	t->clk = clock_of(c);
-	if (!t->ctl || !t->clk)
-		return XDP_DROP;
 	now_tick(&t->now, c, t->clk);
 	if (t->d.op == TOE_OP_DATA || t->d.op == TOE_OP_TRAIN)
 		return tx_data(ctx, c, t);

@@ -113,7 +113,7 @@ static int member_bind(struct member *m, uint32_t word)
 	rc = sonode_ring(m->sn, word, &r);
 	if (rc)
 		return rc;
-	qp = qp_bind(m->sn, &r);
+	qp = qp_bind_sure(m->sn, &r);
 	if (!qp)
 		return -ENOBUFS;
 	if (!(set->qps & 1U << qp->idx)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "csum.h"
 #include "daemon.h"
@@ -186,26 +187,54 @@ struct qp *qp_at(unsigned int idx)
 	return idx < ld_acq(&nr_qps) ? &pool[idx] : NULL;
 }
 
+static bool rings(const struct ring *r, const struct qp *qp)
+{
+	return ld(&r->ctl->qp) == qp->id;
+}
+
+/* The engine refuses what comes while the entry is locked for long, or held: so again with each use until it is there. */
 struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 {
 	struct toe_desc desc = { .op = TOE_OP_BIND };
 	struct qp *qp;
 
-	if (ld_acq(&sn->qp_word) == r->word)
-		return ld(&sn->qp);
+	if (ld_acq(&sn->qp_word) == r->word) {
+		qp = ld(&sn->qp);
+		if (rings(r, qp))
+			return qp;
+	}
 	qp = qp_mine();
 	if (!qp || r->connid >= TOE_MAX_CONNS)
 		return NULL;
 	pthread_mutex_lock(&lock);
 	if (sn->qp_word != r->word) {
 		st(&conn_fd[r->connid], sn->fd + 1);
-		qp_write(qp, r, &desc);
 		st(&sn->qp, qp);
 		st_rel(&sn->qp_word, r->word);
 	}
 	qp = sn->qp;
+	if (!rings(r, qp))
+		qp_write(qp, r, &desc);
 	pthread_mutex_unlock(&lock);
 	return qp;
+}
+
+#define BIND_TRIES	8
+#define BIND_PAUSE_NS	1000000
+
+struct qp *qp_bind_sure(struct sonode *sn, const struct ring *r)
+{
+	const struct timespec pause = { .tv_nsec = BIND_PAUSE_NS };
+	struct qp *qp;
+	int i;
+
+	for (i = 0; i < BIND_TRIES; i++) {
+		qp = qp_bind(sn, r);
+		if (!qp || rings(r, qp) || sonode_word(sn) != r->word)
+			return qp;
+		sys3(SYS_nanosleep, (long)&pause, NULL, 0);
+	}
+	return NULL;
 }
 
 /* Straight to where it is written from: read back in other pieces than it was stored in, it would cost a stall. */

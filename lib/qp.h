@@ -19,9 +19,10 @@ struct qp {
 
 struct qp *qp_mine(void);		/* this thread's; NULL: none to be had */
 struct qp *qp_at(unsigned int idx);
-/* The queue pair that the connection rings, bound now if it was not. It stays
- * the same until the path changes. NULL: none to be had. */
+/* The queue pair to write to, bound now if it was not. It stays the same until the path changes. NULL: none to be had. */
 struct qp *qp_bind(struct sonode *sn, const struct ring *r);
+/* The same for who will wait for its doorbell: the engine has it, or the path has changed. NULL: none that rings. */
+struct qp *qp_bind_sure(struct sonode *sn, const struct ring *r);
 
 /* One frame: desc (op, flags, seq, len set by the caller), payload from the tx ring. */
 void qp_write(struct qp *qp, const struct ring *r, const struct toe_desc *desc);

@@ -135,11 +135,21 @@ static bool push_one(struct sonode *sn, const struct ring *r, struct qp *qp, uin
 	return true;
 }
 
+#define PUSH_TRIES	16
+
+/* Refused, and nothing in flight whose acknowledgement would bring this thread or toed back to it: the entry was locked
+ * for long. (Or it is held, for a move that sees to the rest.) */
+static bool push_again(struct sonode *sn, const struct ring *r, uint32_t seq, int *tries)
+{
+	return ld_acq(&r->ctl->snd_una) == seq && ++*tries < PUSH_TRIES && sonode_word(sn) == r->word;
+}
+
 void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 {
 	struct toe_desc desc = { .nr = 1 };
 	uint32_t filled, len, seq;
 	struct qp *qp;
+	int tries = 0;
 
 	if (!pos_load(&r->ctl->tx_filled, &filled) || !next_len(sn, r, filled, more, force, &seq))
 		return;
@@ -151,7 +161,7 @@ void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 			continue;
 		/* if not even one segment leaves, it is not for want of trains */
 		sn->solo = desc.nr > 1 ? SOLO : 0;
-		if (desc.nr == 1)
+		if (desc.nr == 1 && !push_again(sn, r, seq, &tries))
 			break;
 	}
 	if (qp)

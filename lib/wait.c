@@ -118,7 +118,7 @@ struct waitctx *wait_ctx(void)
 
 int wait_watch(struct waitctx *c, struct sonode *sn, const struct ring *r)
 {
-	struct qp *qp = qp_bind(sn, r);
+	struct qp *qp = qp_bind_sure(sn, r);
 
 	if (!qp)
 		return -ENOBUFS;

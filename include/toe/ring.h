@@ -42,7 +42,8 @@ struct toe_ring_ctl {
 	__u32 snd_wnd;
 	__u32 rtx_segs;
 	__u32 rx_base;		/* toe/place.h */
-	__u32 reserved[3];
+	__u32 qp;		/* rings the doorbell for this connection: the last TOE_OP_BIND that arrived */
+	__u32 reserved[2];
 	/* library -> engines (other cache line) */
 	__u64 rx_read;		/* consumed up to here, | TOE_FROZEN */
 	__u64 tx_filled;	/* written up to here, | TOE_FROZEN */

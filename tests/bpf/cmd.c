@@ -111,6 +111,7 @@ static void published(void **state)
 	c.min.srtt_us = 321;
 	make_hw(c);
 	assert_int_equal(env_ctl()->rcv_nxt, RCV0);
+	assert_int_equal(env_ctl()->qp, ENV_QP);
 	assert_int_equal(env_ctl()->rcv_adv, RCV0 + ADV);
 	assert_int_equal(env_ctl()->snd_una, SND0);
 	assert_int_equal(env_ctl()->snd_nxt, SND0 + 500);

@@ -369,8 +369,10 @@ static void bind_op(void **state)
 	make_hw(c);
 	assert_int_equal(tx(&d, ENV_OTHER_QP), XDP_DROP);
 	assert_int_equal(conn()->qp, 0);
+	assert_int_equal(env_ctl()->qp, 0);
 	assert_int_equal(tx(&d, ENV_QP), XDP_DROP);
 	assert_int_equal(conn()->qp, ENV_QP);
+	assert_int_equal(env_ctl()->qp, ENV_QP);
 }
 
 static void ring_op(void **state)

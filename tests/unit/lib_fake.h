@@ -52,6 +52,7 @@ static struct fake {
 	pid_t pid;
 	int tap[FAKE_QPS], libend[FAKE_QPS];
 	unsigned int nr_qps;
+	int lose;		/* so many BINDs to come */
 	struct fake_conn conns[FAKE_CONNS];
 	unsigned long bad, frames, trains, batches, acks, binds, doorbells, uploads, offloads;
 } fake;
@@ -353,10 +354,15 @@ static void fake_frame(unsigned int qp, const uint8_t *f, size_t len)
 	fake.trains += d.op == TOE_OP_TRAIN;
 	if (d.op == TOE_OP_BIND)
 		fake.binds++;
+	if (d.op == TOE_OP_BIND && ld(&fake.lose)) {	/* as where the entry is locked for long */
+		st(&fake.lose, fake.lose - 1);
+		return;
+	}
 	if (d.op == TOE_OP_ACK)
 		fake.acks++;
 	if (c && d.op == TOE_OP_BIND) {
 		c->qp = qp;	/* late, as the library does not wait for us */
+		st(&c->r.ctl->qp, qp);
 		fake_ring_bell(c);
 	}
 	if (c && d.op == TOE_OP_ACK)

@@ -352,6 +352,37 @@ static void test_room(void **state)
 	}
 }
 
+/* BINDs get lost: who waits is woken all the same, and not by way of the kernel. */
+static void test_lost_binds(void **state)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct pollfd f = { .events = POLLIN };
+	struct peer p;
+
+	(void)state;
+	for (int i = 0; i < 90; i++) {
+		int ep = epoll_create1(0);
+
+		dial_echo(&p);
+		to_hw(&p);
+		setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){ 5, 0 }, sizeof(struct timeval));
+		st(&fake.lose, 2);
+		assert_int_equal(write(p.fd, "lost", 4), 4);
+		f.fd = p.fd;
+		if (i % 3 == 1)
+			assert_int_equal(poll(&f, 1, 5000), 1);
+		if (i % 3 == 2) {
+			assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, p.fd, &ev), 0);
+			assert_int_equal(epoll_wait(ep, &ev, 1, 5000), 1);
+		}
+		expect_back(&p, "lost");
+		assert_int_equal(ld(&fake.lose), 0);
+		assert_true(fake_find(p.fd)->on);
+		hang_up(&p);
+		close(ep);
+	}
+}
+
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -394,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_oneshot_move),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_lost_binds),
 		cmocka_unit_test(test_nested),
 	};
 

@@ -15,6 +15,7 @@ static struct qp qp_here;
 static struct toe_desc sent[600];
 static unsigned int nr_sent, nr_acks;
 static bool has_trains, has_room;
+static int locked;		/* so many writes to come meet a locked entry */
 
 struct qp *qp_bind(struct sonode *s, const struct ring *ring)
 {
@@ -27,7 +28,9 @@ static void engine(const struct toe_desc *d, uint32_t bytes, bool takes)
 {
 	assert_true(nr_sent < NR(sent));
 	sent[nr_sent++] = *d;
-	if (takes && has_room)
+	if (locked)
+		locked--;
+	else if (takes && has_room)
 		ctl.snd_nxt = d->seq + bytes;
 }
 
@@ -67,6 +70,7 @@ static int start(void **state)
 				     .snd_edge = START + (1U << 20) };
 	nr_sent = nr_acks = 0;
 	has_trains = has_room = true;
+	locked = 0;
 	return 0;
 }
 
@@ -171,12 +175,29 @@ static void without_room(void **state)
 {
 	(void)state;
 	has_room = false;
+	ctl.snd_una = START - MSS;
 	fill(400 * MSS);
 	tx_push(&sn, &r, false, false);
 	assert_int_equal(nr_sent, 2);
 	has_room = true;
 	tx_push(&sn, &r, false, false);
 	one(2, TOE_OP_TRAIN, TOE_MAX_TRAIN, MSS, false);
+}
+
+/* Nothing in flight: no acknowledgement will come and give another try. */
+static void without_flight(void **state)
+{
+	(void)state;
+	fill(MSS / 2);
+	locked = 3;
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 4);
+	one(3, TOE_OP_DATA, 1, MSS / 2, true);
+	ctl.snd_una = ctl.snd_nxt;
+	fill(MSS / 2);
+	locked = 1000;
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 20);
 }
 
 static void tiny_segments(void **state)
@@ -209,7 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(long_write), CASE(short_writes), CASE(held_back), CASE(window), CASE(without_trains),
-		CASE(without_room), CASE(tiny_segments), CASE(acknowledges),
+		CASE(without_room), CASE(without_flight), CASE(tiny_segments), CASE(acknowledges),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
