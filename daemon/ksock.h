@@ -31,6 +31,8 @@ struct ksock_seqs {		/* of a deaf socket in repair mode */
 /* A socket without a route for a while says 36 until it sends again, and TCP_MAXSEG takes 88 at least. */
 #define KSOCK_LEAST_MSS		88
 
+/* ESTABLISHED, and neither end has been shut down. */
+bool ksock_both_open(int sock);
 /* 0, or -EOPNOTSUPP with the reason. */
 int ksock_eligible(int sock, enum toe_why *why);
 

@@ -39,9 +39,17 @@ static int refuse(enum toe_why *why, enum toe_why reason)
 	return -EOPNOTSUPP;
 }
 
-int ksock_eligible(int sock, enum toe_why *why)
+bool ksock_both_open(int sock)
 {
 	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
+	struct tcp_info info;
+
+	/* a move would lose what shutdown(SHUT_RD) left, too */
+	return !ksock_info(sock, &info) && info.tcpi_state == TCP_STATE_ESTABLISHED && poll(&end, 1, 0) != 1;
+}
+
+int ksock_eligible(int sock, enum toe_why *why)
+{
 	struct tcp_info info;
 	char ulp[16] = "";
 	socklen_t len = sizeof(ulp);
@@ -49,10 +57,8 @@ int ksock_eligible(int sock, enum toe_why *why)
 
 	if (ksock_get_int(sock, SOL_SOCKET, SO_PROTOCOL, &proto) || proto != IPPROTO_TCP)
 		return refuse(why, TOE_WHY_MPTCP);
-	if (ksock_info(sock, &info) || info.tcpi_state != TCP_STATE_ESTABLISHED)
+	if (!ksock_both_open(sock) || ksock_info(sock, &info))
 		return refuse(why, TOE_WHY_NOT_ESTAB);
-	if (poll(&end, 1, 0) == 1)
-		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
 	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
 		return refuse(why, TOE_WHY_MTU);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])

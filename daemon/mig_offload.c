@@ -194,7 +194,7 @@ static int settle(struct move *m)
 	return hole ? -EAGAIN : 0;
 }
 
-/* Step 6. */
+/* Step 6. What was on its way until now may have been the connection's end: then it is the kernel's. */
 static int freeze(struct move *m)
 {
 	int err = ksock_deafen(m->c->sock);
@@ -204,6 +204,10 @@ static int freeze(struct move *m)
 		err = ksock_progress(m->c->sock, &m->before);
 	if (!err)
 		err = ksock_repair_on(m->c->sock);
+	if (!err && !ksock_both_open(m->c->sock)) {
+		m->why = TOE_WHY_NOT_ESTAB;
+		return -EAGAIN;
+	}
 	if (!err)
 		err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 	m->write_seq = m->seqs.write_seq;
