@@ -10,7 +10,7 @@
 
 #include "maps.bpf.h"
 
-#define LOCK_SPINS (1 << 21)	/* some 5 ms: the holder may be a virtual CPU that the host has put aside */
+#define LOCK_SPINS (1 << 23)	/* some 20 ms, the most of bpf_loop(): the holder may be a virtual CPU that the host has put aside */
 
 static __always_inline bool lock_try(struct hw_conn *c)
 {

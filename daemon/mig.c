@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <linux/bpf.h>
 #include "frame.h"
 #include "hold.h"
@@ -28,16 +29,26 @@ void mig_count_hold(struct move *m)
 
 /* ---- commands to the engine ---- */
 
+#define LOCKED_NS	1000000000ULL	/* whoever holds the entry comes back: a move cannot end half done for want of patience */
+#define LOCKED_PAUSE_US	200
+
 int mig_cmd(struct move *m, enum toe_cmd_op op)
 {
-	int err, tries = 3;
+	uint64_t until = 0;
+	int err;
 
-	do {
+	for (;;) {
 		m->cmd.op = op;
 		m->cmd.flow = m->c->flow;
 		err = engine_cmd(&m->cmd);
-	} while (err == -EBUSY && --tries);
-	return err;
+		if (err != -EBUSY)
+			return err;
+		if (!until)
+			until = loop_clock_ns() + LOCKED_NS;
+		if (loop_clock_ns() > until)
+			return err;
+		usleep(LOCKED_PAUSE_US);
+	}
 }
 
 int mig_hold(struct move *m, unsigned int next)
