@@ -268,6 +268,7 @@ static __always_inline int cmd_rings(struct hw_conn *c, const struct toe_cmd *cm
 	ctl = ring_ctl_of(cmd->conn.rx);
 	if (!clk || !ctl || !slab_chunk(cmd->conn.tx.slab, cmd->conn.tx.unit / TOE_CHUNK_UNITS))
 		return -EINVAL;
+	c->gen = cmd->conn.gen;
 	c->rx = cmd->conn.rx;
 	c->tx = cmd->conn.tx;
 	c->min.wnd_limit = cmd->conn.min.wnd_limit;

@@ -47,6 +47,13 @@ struct conn *conn_next(struct conn *prev)
 	return prev ? prev->hh.next : by_cookie;
 }
 
+static uint32_t next_gen(uint32_t id)
+{
+	if (!++gens[id])
+		gens[id] = 1;
+	return gens[id];
+}
+
 static struct conn *conn_make(uint32_t id, uint32_t gen, uint64_t cookie, const struct toe_flow *flow)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -71,9 +78,7 @@ struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow)
 
 	if (!nr_free || conn_count() >= conf.max_conns)
 		return NULL;
-	if (!++gens[id])
-		gens[id] = 1;
-	c = conn_make(id, gens[id], cookie, flow);
+	c = conn_make(id, next_gen(id), cookie, flow);
 	if (!c)
 		return NULL;
 	free_head = (free_head + 1) % TOE_MAX_CONNS;
@@ -110,15 +115,14 @@ static void rings_release(struct conn *c)
 	zombies = z;
 }
 
-/* A train that is under way takes nothing more from the old rings. */
-static void rings_leave(const struct conn *c)
+/* Another generation: nothing that was begun with the old rings is taken any more, be it a train that is under way or what a
+ * thread is about to write. */
+static void rings_leave(struct conn *c)
 {
+	struct hw_connid id = { .flow = c->flow };
 	__u32 key = c->hw_connid;
-	struct hw_connid id;
 
-	if (bpf_map_lookup_elem(engine.hw_connid, &key, &id))
-		return;
-	id.epoch++;
+	id.gen = c->gen = next_gen(key);
 	bpf_map_update_elem(engine.hw_connid, &key, &id, BPF_ANY);
 }
 

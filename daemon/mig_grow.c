@@ -53,6 +53,7 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 	conn_swap_rings(c, rx, tx);
 	rings_base(c, read, una);
 	rings_start(c, read, filled);
+	e->gen = c->gen;
 	e->rx = rx;
 	e->tx = tx;
 	e->min.copied_seq = read;

@@ -74,6 +74,10 @@ ssize_t ring_take(const struct ring *r, const struct iovec *iov, int niov, size_
 			return 0;
 		if (!discard)
 			copy_out(r, pos, c, n);
+		/* the same position may have come back with other rings meanwhile */
+		fence_acq();
+		if (ring_stale(r))
+			return -ESTALE;
 		/* for a peek the exchange of pos with itself proves that the bytes were still there */
 		if (pos_commit(&r->ctl->rx_read, pos, peek ? pos : pos + n))
 			return n;

@@ -170,6 +170,8 @@ void tx_push(struct sonode *sn, const struct ring *r, bool more, bool force)
 
 void tx_left(struct sonode *sn, const struct ring *r)
 {
+	if (ring_stale(r))	/* the control block may be another connection's */
+		return;
 	__atomic_exchange_n(&r->ctl->tx_left, ld_acq(&r->ctl->snd_nxt), __ATOMIC_SEQ_CST);
 	if (ld(&r->ctl->ack_due) >= 2)
 		tx_ack(sn, r);

@@ -211,7 +211,7 @@ struct hw_connid {
 	union {
 		struct {
 			__u32 gen;
-			__u32 epoch;	/* of the rings: changes before their memory goes to others */
+			__u32 epoch;	/* 0: with other rings it is another gen */
 		};
 		__u64 life;		/* both */
 	};

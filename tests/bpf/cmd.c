@@ -196,12 +196,14 @@ static void other_rings(void **state)
 	c = *conn();
 	c.rx.unit = (CHUNK_RX + 2) * TOE_CHUNK_UNITS;
 	c.tx.unit = (CHUNK_TX + 2) * TOE_CHUNK_UNITS;
+	c.gen += 7;
 	c.min.wnd_limit = 77;
 	c.min.copied_seq = RCV0 - 3;
 	c.min.write_seq = SND0 + 9;
 	assert_int_equal(op(TOE_CMD_RINGS, &c), 0);
 	assert_int_equal(conn()->rx.unit, (CHUNK_RX + 2) * TOE_CHUNK_UNITS);
 	assert_int_equal(conn()->tx.unit, (CHUNK_TX + 2) * TOE_CHUNK_UNITS);
+	assert_int_equal(conn()->gen, c.gen);
 	assert_int_equal(conn()->min.wnd_limit, 77);
 	assert_int_equal(conn()->min.copied_seq, RCV0 - 3);
 	assert_int_equal(conn()->min.write_seq, SND0 + 9);

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/time.h>
 #include <time.h>
+#include "lib/qp.h"
 #include "lib_peer.h"
 
 #define STREAM	(6U << 20)
@@ -383,6 +384,48 @@ static void test_lost_binds(void **state)
 	}
 }
 
+struct late {
+	struct sonode *sn;
+	struct ring r;
+};
+
+static void *bind_late(void *arg)
+{
+	struct late *l = arg;
+
+	return qp_bind(l->sn, &l->r);
+}
+
+/* A thread that was put aside with the rings of an earlier word takes the doorbell from nobody. */
+static void test_late_thread(void **state)
+{
+	struct sonode *sn;
+	pthread_t thread;
+	struct late late;
+	struct peer p;
+	uint32_t word;
+	void *qp;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	late.sn = sn = sonode_get(p.fd);
+	assert_int_equal(sonode_ring(sn, sonode_word(sn), &late.r), 0);
+	while (fake_upload_drained(p.fd) == -EAGAIN)
+		;
+	to_hw(&p);
+	assert_int_equal(write(p.fd, "mine", 4), 4);
+	expect_back(&p, "mine");
+	word = sn->qp_word;
+	qp = sn->qp;
+	assert_int_equal(word, sonode_word(sn));
+	assert_int_equal(pthread_create(&thread, NULL, bind_late, &late), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(sn->qp_word, word);
+	assert_ptr_equal(sn->qp, qp);
+	hang_up(&p);
+}
+
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -426,6 +469,7 @@ int main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_lost_binds),
+		cmocka_unit_test(test_late_thread),
 		cmocka_unit_test(test_nested),
 	};
 
