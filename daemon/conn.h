@@ -39,6 +39,7 @@ struct conn {
 	uint32_t user_ms;		/* TCP_USER_TIMEOUT, as last looked up; 0: none */
 	uint8_t backoff;
 	uint8_t probes;
+	bool persisting;		/* backoff and probes are those of a closed window */
 	bool tlp_done;			/* a tail loss probe was sent since snd_una last moved */
 	uint64_t pto_ns;		/* when one is due, as last looked up */
 	uint32_t probe_rx_ms;		/* hw_clock.last_rx_ms at the last window probe */

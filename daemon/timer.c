@@ -143,11 +143,22 @@ static bool stalled_too_long(const struct conn *c, uint64_t now)
 	return c->stall_at && c->user_ms && now + EXPIRE_MS * MS >= c->stall_at + c->user_ms * MS;
 }
 
+/* A peer without room for what is in flight, that says so each time, lives (RFC 9293 3.8.6.1). */
+static bool answers(struct conn *c, const struct min_tcp *min)
+{
+	uint32_t heard = engine.clock[c->hw_connid].last_rx_ms, before = c->probe_rx_ms;
+
+	c->probe_rx_ms = heard;
+	return !min->snd_wnd && heard != before;
+}
+
 /* RFC 6298 section 5. */
 static bool on_rto(struct conn *c, struct toe_cmd *cmd)
 {
+	bool alive = answers(c, &cmd->conn.min);
+
 	stalled(c);
-	if (c->backoff >= MAX_BACKOFF && !c->user_ms)
+	if (c->backoff >= MAX_BACKOFF && !c->user_ms && !alive)
 		return false;
 	if (c->backoff < MAX_BACKOFF)
 		c->backoff++;
@@ -254,11 +265,22 @@ static bool persist(struct conn *c, const struct hw_clock *k, const struct min_t
 	else if (++c->probes >= MAX_PROBES)
 		return false;
 	c->probe_rx_ms = k->last_rx_ms;
+	c->persisting = true;
 	send_empty(c, min, TOE_OP_PROBE);
 	c->rtx_at = now;
 	if (c->backoff < MAX_BACKOFF)
 		c->backoff++;
 	return true;
+}
+
+/* The window has opened: what is sent now begins with a timer of its own, as in Linux's tcp_ack_probe(). */
+static void persist_end(struct conn *c)
+{
+	c->persisting = false;
+	c->backoff = 0;
+	c->probes = 0;
+	c->rtx_at = 0;
+	c->stall_at = 0;
 }
 
 /* The parked socket remembers. (Of MSG_MORE only the library knows: that is pumped at the next tick.) */
@@ -285,8 +307,6 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 		return true;
 	if (k->snd_una == k->snd_nxt && (int32_t)(k->snd_edge - k->snd_nxt) <= 0)
 		return persist(c, k, min, now);
-	if (k->snd_una == k->snd_nxt)
-		c->stall_at = 0;	/* the window has opened */
 	/* Nagle: not while anything is in flight. Corked bytes wait for Linux's 200 ms. */
 	pump(c, min, k->snd_edge, filled, k->snd_una == k->snd_nxt && (idle >= CORK_NS || !corked(c)));
 	return true;
@@ -362,6 +382,8 @@ static bool service(struct conn *c, uint64_t now)
 		c->stall_at = 0;
 		c->tlp_done = false;
 	}
+	if (c->persisting && (k->snd_una != k->snd_nxt || (int32_t)(k->snd_edge - k->snd_nxt) > 0))
+		persist_end(c);
 	if (flags & TOE_CLK_UPLOAD) {
 		enum toe_why why = read_entry(c, &cmd) ? TOE_WHY_ERROR : cmd.conn.why;
 

@@ -348,6 +348,19 @@ def peer_window_closes(c):
 
 
 @scenario
+def peer_window_opens_late(c):
+    c.window = 0
+    c.segment()
+    yield "zero window"
+    c.app("write", c.port, 100)
+    yield 6.5, "probes", False
+    c.window = 500
+    c.segment()
+    yield "opens"
+    yield 1.5, "lost: the timer begins anew", True
+
+
+@scenario
 def peer_window_shrinks(c):
     c.data(1)
     c.app("write", c.port, 2 * MSS)
