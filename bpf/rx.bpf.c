@@ -64,7 +64,7 @@ static __always_inline int rx_segment(struct xdp_md *ctx, struct hw_conn *c, str
 		return rx_upload(ctx, c, s, TOE_WHY_WINDOW);
 	r->clk->rx_segs++;
 	count(RX_SEGS);
-	ts_update(c, s);
+	ts_update(c, s, r);
 	if (c->min.opts & TOE_OPT_ECN)
 		rx_ecn(c, s, r);
 	rx_ack(ctx, c, s, r);

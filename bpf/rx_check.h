@@ -45,6 +45,8 @@ static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct se
 	return s->flags & TCP_FIN ? TOE_WHY_FIN : TOE_WHY_URG;
 }
 
+#define CHALLENGE_MS	192U
+
 /* RFC 5961 section 7, and no endless exchange of acknowledgements between two
  * ends that disagree: such answers are 64 to 191 ms apart, by chance, so that nobody can count them. */
 static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct seg *s,
@@ -52,28 +54,36 @@ static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct
 {
 	if (s->len && !(s->flags & (TCP_SYN | TCP_RST)))
 		return RX_ACK;
-	if (seq_before(now_ms, c->challenge_ms))
+	if (c->challenge_ms - now_ms - 1 < CHALLENGE_MS)	/* else long ago */
 		return RX_DROP;
-	c->challenge_ms = now_ms + 64 + (bpf_get_prandom_u32() & 127);
+	c->challenge_ms = now_ms + CHALLENGE_MS / 3 + (bpf_get_prandom_u32() & 127);
 	return RX_ACK;
 }
 
 #define PAWS_SLACK	1	/* ms: as Linux, for senders whose CPUs disagree */
 
+#define PAWS_IDLE_MS	(24U * 24 * 3600 * 1000)
+
+/* RFC 7323 section 5.5: after such a silence the peer's clock may have turned over. */
+static __always_inline bool paws_idle(const struct rx *r)
+{
+	return r->now.ms - r->clk->last_rx_ms >= PAWS_IDLE_MS;
+}
+
 /* RFC 7323 section 5.3 R1; ts_recent 0 is one that a rebuilt socket had not
  * heard yet. A segment without the option is let through, as the kernel does:
  * some stacks send keepalives so. */
-static __always_inline bool paws_refuses(const struct hw_conn *c, const struct seg *s)
+static __always_inline bool paws_refuses(const struct hw_conn *c, const struct seg *s, const struct rx *r)
 {
 	return (c->min.opts & TOE_OPT_TS) && s->has_ts && c->min.ts_recent &&
-	       seq_before(s->tsval + PAWS_SLACK, c->min.ts_recent);
+	       seq_before(s->tsval + PAWS_SLACK, c->min.ts_recent) && !paws_idle(r);
 }
 
 /* RFC 7323 section 4.3 (2). */
-static __always_inline void ts_update(struct hw_conn *c, const struct seg *s)
+static __always_inline void ts_update(struct hw_conn *c, const struct seg *s, const struct rx *r)
 {
 	if ((c->min.opts & TOE_OPT_TS) && s->has_ts && seq_leq(s->seq, c->min.last_ack) &&
-	    (seq_geq(s->tsval, c->min.ts_recent) || !c->min.ts_recent))
+	    (seq_geq(s->tsval, c->min.ts_recent) || !c->min.ts_recent || paws_idle(r)))
 		c->min.ts_recent = s->tsval;
 }
 
@@ -124,7 +134,7 @@ static __always_inline enum rx_verdict rx_check(struct hw_conn *c, const struct 
 		count(RX_OUT_OF_WINDOW);
 		return rst_in_window(c, s) ? challenge(c, s, r->now.ms) : RX_DROP;
 	}
-	if (paws_refuses(c, s)) {
+	if (paws_refuses(c, s, r)) {
 		count(RX_PAWS);
 		return challenge(c, s, r->now.ms);
 	}

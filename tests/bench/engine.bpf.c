@@ -110,7 +110,7 @@ int bench_rx_steps(struct xdp_md *ctx)
 	r.clk->rx_segs++;
 	count(RX_SEGS);
 	STEP(7);
-	ts_update(c, &s);
+	ts_update(c, &s, &r);
 	if (c->min.opts & TOE_OPT_ECN)
 		rx_ecn(c, &s, &r);
 	rx_ack(ctx, c, &s, &r);

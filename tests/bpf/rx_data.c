@@ -402,6 +402,27 @@ static void paws(void **state)
 	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 30);
 }
 
+/* RFC 7323 5.5: the peer's clock may have turned over in a long silence. */
+static void paws_silence(void **state)
+{
+	const __u32 day = 24 * 3600 * 1000;
+	struct seg s = plain(RCV0, 10);
+
+	(void)state;
+	s.tsval = TS0 - 1000;
+	env.clock[ENV_ID].last_rx_ms -= 23 * day;
+	rx(&s);
+	assert_int_equal(COUNTED(RX_PAWS), 1);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+	env.clock[ENV_ID].last_rx_ms -= 2 * day;
+	rx(&s);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 10);
+	assert_int_equal(conn()->min.ts_recent, TS0 - 1000);
+	s.seq += 10;
+	rx(&s);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 20);
+}
+
 /* A rebuilt socket that has heard nothing hands over ts_recent 0: no clock is behind that. */
 static void ts_recent_unknown(void **state)
 {
@@ -543,7 +564,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
 		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
-		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(paws), CASE(ts_recent_unknown),
+		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(paws), CASE(paws_silence), CASE(ts_recent_unknown),
 		CASE(bad_checksum), CASE(option_orders), CASE(not_ours), CASE(ethernet_padding), CASE(speed),
 	};
 

@@ -242,6 +242,23 @@ static void challenges(void **state)
 	assert_true(differs);
 }
 
+/* The last answer was so long ago that the clock has half turned over. */
+static void challenge_long_ago(void **state)
+{
+	struct toe_flow f = test_flow();
+	struct seg s = plain(RCV0 - 1, 0);
+	struct hw_conn c;
+
+	(void)state;
+	make_hw(test_conn());
+	TRY(!bpf_map_lookup_elem(env_map(env.rx->maps.hw_conn_t), &f, &c));
+	c.challenge_ms += 0x7fff0000;
+	TRY(!bpf_map_update_elem(env_map(env.rx->maps.hw_conn_t), &f, &c, BPF_ANY));
+	assert_int_equal(rx(&s), XDP_TX);
+	assert_int_equal(dissect(&out).ack, RCV0);
+	assert_int_equal(rx(&s), XDP_DROP);
+}
+
 static void strange_segments(void **state)
 {
 	(void)state;
@@ -512,7 +529,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw),
-		CASE(late_dsack), CASE(partial_checksum), CASE(strange_segments), CASE(challenges),
+		CASE(late_dsack), CASE(partial_checksum), CASE(strange_segments), CASE(challenges), CASE(challenge_long_ago),
 		CASE(vlan_tags), CASE(vlan_foreign), CASE(vlan_shadow), CASE(vlan_changed), CASE(vlan_held),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
