@@ -380,6 +380,11 @@ static void write_efd(int efd)
 	setitimer(ITIMER_REAL, &off, NULL);
 }
 
+void app_kick(struct app *app)
+{
+	write_efd(app->efd);
+}
+
 void app_wake(struct app *app, struct toe_sonode *sonode)
 {
 	struct toe_moved *log = moved_log(app);

@@ -40,6 +40,8 @@ struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx);
 
 /* Wake everything that waits in the application: futex on word, eventfd. */
 void app_wake(struct app *app, struct toe_sonode *sonode);
+/* All its threads that sleep look again. */
+void app_kick(struct app *app);
 
 /* The daemon's own slab: owner of queue pair TOE_QP_DAEMON. */
 #define APP_DAEMON	(TOE_MAX_APPS - 1)

@@ -132,6 +132,12 @@ static int enter_netns_of(int sock)
 	return err;
 }
 
+void detour_forget(int sock)
+{
+	if (get_int(sock, SOL_SOCKET, SO_MARK) == MARK)
+		set_int(sock, SOL_SOCKET, SO_MARK, 0);
+}
+
 int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
 		   const struct sockaddr_storage *peer, socklen_t peer_len)
 {

@@ -12,6 +12,8 @@
 
 /* Is this failure of bind() or connect() one that a detour avoids? */
 bool detour_helps(int err);
+/* A toed that was killed in a detour has left the socket its mark: off with it, or the socket would stay on that route. */
+void detour_forget(int sock);
 /* bind() and connect() without address or route. 0 or -errno; -ENETDOWN: no loopback device either. */
 int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
 		   const struct sockaddr_storage *peer, socklen_t peer_len);

@@ -200,6 +200,7 @@ static int bind_connect(int sock, const struct names *n)
 {
 	int err = 0;
 
+	detour_forget(sock);
 	if (bind(sock, (const struct sockaddr *)&n->local, n->local_len) && errno != EINVAL)
 		err = -errno;
 	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))

@@ -58,6 +58,7 @@ void mig_recover_sonodes(struct app *app)
 			app_wake(app, s);
 		}
 	}
+	app_kick(app);		/* the toed before may have died between a word and its eventfd */
 }
 
 void mig_recover_orphan(const struct toe_flow *flow, const struct hw_conn *e)
