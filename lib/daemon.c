@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "intfd.h"
 #include "real.h"
 #include "sonode.h"
+#include "sys.h"
 
 #define SLAB_BYTES	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 #define TABLE_BYTES	((size_t)TOE_TABLE_SIZE)
@@ -133,7 +135,21 @@ static int exchange(struct toe_msg *msg, int *fds, int *nfds)
 	return rc;
 }
 
-/* After toed was started again: the new table takes over what the old one said. */
+#define CALLS_MS	100
+static int64_t calls_until;	/* calls that were begun under the old table may end until then */
+
+/* Nobody is inside a call on this socket. */
+static bool no_users(const struct toe_sonode *old)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	while (ld_sc(&old->users) && now_ms() < calls_until)
+		sys3(SYS_nanosleep, (long)&ms, NULL, 0);
+	return !ld_sc(&old->users);
+}
+
+/* After toed was started again: the new table takes over what the old one said. The new toed sees nothing of calls that are still
+ * counted in the old one: their socket does not move. */
 static void carry_over(struct sonode *sn)
 {
 	struct toe_sonode *old = sn->sh, *new = &toe_proc->table[sn->fd];
@@ -144,13 +160,16 @@ static void carry_over(struct sonode *sn)
 	sonode_opts_stale(sn);
 	if (!sn->tracked || !old || old == new || sn->inherit == SN_INHERITED)
 		return;
-	word = ld(&old->word);
+	do	/* whoever comes now waits for the new table */
+		word = ld_sc(&old->word);
+	while (!word_cas(&old->word, word, TOE_PATH_MOVING));
 	*new = *old;
+	st(&new->stay, new->stay | !no_users(old));
 	st(&new->users, 0);
 	st(&new->word, word);
 	st_rel(&sn->sh, new);
 	/* whoever is in a call begun under the old table starts again under the new one */
-	word_cas(&old->word, word, word_path(word));
+	st_sc(&old->word, ((word & ~TOE_PATH_MASK) + 2 * TOE_EPOCH) | word_path(word));
 }
 
 static int map_table(int fd)
@@ -162,6 +181,7 @@ static int map_table(int fd)
 		return -errno;
 	madvise(t, TABLE_BYTES, MADV_DONTFORK);
 	epset_new_log((struct toe_moved *)(t + TOE_SONODES));
+	calls_until = now_ms() + CALLS_MS;
 	st_rel(&toe_proc->table, t);
 	sonode_each(carry_over);
 	st_rel(&toe_proc->live, 1);

@@ -14,7 +14,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* toed's log of moves, how far it was followed, and how often it was not */
 static pthread_mutex_t moved_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct toe_moved *moved_log;
+static struct toe_moved *moved_log, *moved_of;	/* of: that moved_tail stands in */
 static uint32_t moved_tail, moved_missed;
 
 void epset_lock(void)
@@ -289,29 +289,31 @@ void epset_sync(struct sonode *sn)
 	epset_unlock();
 }
 
+/* Without the lock: who holds that may be asking toed for something, and this is said in between. */
 void epset_new_log(struct toe_moved *new)
 {
-	pthread_mutex_lock(&moved_lock);
-	moved_log = new;
-	moved_tail = ld_acq(&new->head);
-	st(&moved_missed, moved_missed + 1);
-	pthread_mutex_unlock(&moved_lock);
+	st_rel(&moved_log, new);
+	add_sc(&moved_missed, 1);
 }
 
 /* Whoever comes second waits until the first has brought all sets in line, its own among them. */
 void epset_moved(void)
 {
-	uint32_t head;
+	struct toe_moved *log;
 	struct sonode *sn;
+	uint32_t head;
 
 	pthread_mutex_lock(&moved_lock);
-	head = moved_log ? ld_acq(&moved_log->head) : 0;
-	if (head - moved_tail > TOE_MOVED_RING / 2) {	/* the rest is room for what is written meanwhile */
+	log = ld_acq(&moved_log);
+	head = log ? ld_acq(&log->head) : 0;
+	/* the rest of the ring is room for what is written meanwhile */
+	if (log != moved_of || head - moved_tail > TOE_MOVED_RING / 2) {
+		moved_of = log;
 		moved_tail = head;
-		st(&moved_missed, moved_missed + 1);
+		add_sc(&moved_missed, 1);
 	}
 	for (; moved_tail != head; moved_tail++) {
-		sn = slot_get(ld(&moved_log->fd[moved_tail % TOE_MOVED_RING]));
+		sn = slot_get(ld(&log->fd[moved_tail % TOE_MOVED_RING]));
 		if (sn && ld(&sn->sh))
 			epset_sync(sn);
 	}
@@ -495,7 +497,7 @@ void epset_forked(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	pthread_mutex_init(&moved_lock, NULL);
-	moved_log = NULL;
+	moved_log = moved_of = NULL;
 	moved_tail = 0;
 	sonode_each(set_forked);
 }
