@@ -7,7 +7,7 @@
 #include "ctl.h"
 #include "ctl_select.h"
 
-/* "17": HW_CONNID, or a cookie if no connection has that HW_CONNID. "c17": a cookie. */
+/* "17": HW_CONNID. "c17": a cookie. */
 static int parse_id(const char *text, struct ctl_select *out)
 {
 	bool cookie = *text == 'c';
@@ -19,10 +19,12 @@ static int parse_id(const char *text, struct ctl_select *out)
 	n = strtoull(digits, &end, 10);
 	if (errno || end == digits || *end || *digits == '-' || !n)
 		return -EINVAL;
-	if (!cookie && n < TOE_MAX_CONNS && conn_by_id((uint32_t)n))
+	if (cookie)
+		out->cookie = n;
+	else if (n < TOE_MAX_CONNS)
 		out->hw_connid = (uint32_t)n;
 	else
-		out->cookie = n;
+		return -EINVAL;
 	return 0;
 }
 
@@ -65,7 +67,7 @@ struct json_object *ctl_select_parse(struct json_object *req, struct ctl_select 
 	memset(out, 0, sizeof(*out));
 	out->all = ctl_bool(req, "all");
 	if (ctl_str(req, "id", &text) && parse_id(text, out))
-		return ctl_error(EINVAL, "'%.64s' is not a connection: N (HW_CONNID) or cN (socket cookie)", text);
+		return ctl_error(EINVAL, "'%.64s' is not a connection: N (HW_CONNID, below 65536) or cN (socket cookie)", text);
 	if (ctl_str(req, "addr", &text) && parse_addr(text, out))
 		return ctl_error(EINVAL, "'%.64s' is not an IPv4 or IPv6 address", text);
 	error = parse_numbers(req, out);

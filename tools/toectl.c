@@ -419,7 +419,7 @@ static int parse_options(int argc, char **argv)
 			argv[i] = (char *)"version";
 			return i;
 		} else {
-			usage("unknown option '%s'", argv[i]);
+			usage(strcmp(argv[i], "--rundir") ? "unknown option '%s'" : "%s needs a value", argv[i]);
 			return -1;
 		}
 	}
