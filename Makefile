@@ -186,6 +186,8 @@ fuzz:						## the fuzzers for FUZZ_SECONDS, 600, and a million packets (root)
 	tests/fuzz/10-engine.sh --build "$(B)" "$(or $(FUZZ_SECONDS),600)"
 	FUZZ_PACKETS=1000000 "$(B)/tests/bpf/fuzz"
 kernels:					## boot Debian's kernel in qemu, run some tests there (root)
+	tests/setup kernels
+	$(build) all tests
 	tests/kernels --build "$(B)" $(TESTS)
 storm:						## the storm test for STORM_SECONDS, 600; TOE_SEED (root)
 	tests/setup
@@ -219,7 +221,8 @@ install: all					## install; honours DESTDIR and PREFIX
 		$(call dest,$(MANDIR))/man"$${page##*.}/$${page##*/}" || exit 1; done
 uninstall:					## remove what install put there, except toed.conf
 	rm -f $(call dest,$(SBINDIR)/toed) $(call dest,$(BINDIR)/toectl) $(call dest,$(BINDIR)/tcpgen) $(call dest,$(UNITDIR)/toed.service)
-	rm -rf $(call dest,$(LIBDIR))
+	rm -f $(call dest,$(LIBDIR)/libtoe.so)
+	rmdir $(call dest,$(LIBDIR)) 2>/dev/null || true
 	for page in man/*.[1-8]; do rm -f $(call dest,$(MANDIR))/man"$${page##*.}/$${page##*/}"; done
 clean:						## remove all outputs
 	rm -rf build build-asan
