@@ -80,8 +80,8 @@ expect 1 'one interface' "${toectl[@]}" attach eth0 eth1
 expect 1 'which program' "${toectl[@]}" run
 expect 2 '1 to 65535' "${toectl[@]}" offload --port 65536
 expect 2 'not an IPv4 or IPv6 address' "${toectl[@]}" list --addr 1.2.3
-expect 2 'not a connection' "${toectl[@]}" show eth0
-for id in 4242 c4242 18446744073709551615; do
+for id in eth0 65536 18446744073709551615; do expect 2 'not a connection' "${toectl[@]}" show $id; done
+for id in 4242 c4242 c18446744073709551615; do
 	for verb in offload upload show; do expect 2 'no such connection' "${toectl[@]}" $verb $id; done
 done
 expect 2 'nosuch0: no such interface' "${toectl[@]}" attach nosuch0

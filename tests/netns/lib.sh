@@ -43,6 +43,7 @@ fail() {
 	echo "FAIL: $*"
 	for ns in cli srv; do in_ns $ns ss -Htnie >"$LOGS/sockets of $ns" 2>/dev/null; done
 	ctl --json show --all >"$LOGS/connections" 2>/dev/null
+	ctl stats >"$LOGS/counters" 2>/dev/null
 	[ -z "${TOE_KEEP_LOGS:-}" ] || cp -r "$LOGS" "$TOE_KEEP_LOGS"
 	exit 1
 }
