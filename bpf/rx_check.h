@@ -45,7 +45,7 @@ static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct se
 	return s->flags & TCP_FIN ? TOE_WHY_FIN : TOE_WHY_URG;
 }
 
-#define CHALLENGE_MS	192U
+#define CHALLENGE_MS	192U	/* longer than any of these */
 
 /* RFC 5961 section 7, and no endless exchange of acknowledgements between two
  * ends that disagree: such answers are 64 to 191 ms apart, by chance, so that nobody can count them. */
@@ -56,7 +56,7 @@ static __always_inline enum rx_verdict challenge(struct hw_conn *c, const struct
 		return RX_ACK;
 	if (c->challenge_ms - now_ms - 1 < CHALLENGE_MS)	/* else long ago */
 		return RX_DROP;
-	c->challenge_ms = now_ms + CHALLENGE_MS / 3 + (bpf_get_prandom_u32() & 127);
+	c->challenge_ms = now_ms + 64 + (bpf_get_prandom_u32() & 127);
 	return RX_ACK;
 }
 

@@ -2,7 +2,7 @@
 /*
  * What every copy of a train's frame runs through before it leaves: it becomes the next segment. Frames that are not of a
  * train pass. The connection may be on its way elsewhere meanwhile: what was copied from the ring counts only if the ring was
- * its own all the time (hw_connid.life).
+ * its own all the time (hw_connid.gen).
  */
 #include "tx.h"
 
@@ -44,7 +44,7 @@ static __always_inline bool train_alive(const struct train *t)
 	__u32 id = t->hw_connid;
 	struct hw_connid *way = bpf_map_lookup_elem(&hw_connid, &id);
 
-	return way && (__u64)__sync_fetch_and_add(&way->life, 0) == t->life;
+	return way && (__u32)__sync_fetch_and_add(&way->gen, 0) == t->gen;
 }
 
 /* 16 bit one's complement sums: a word that is replaced is taken away and the new one added. */

@@ -30,7 +30,7 @@ struct train {
 	__u32 kind;		/* enum train_kind; NOTE_ACK has hw_connid, nr_cpu, proto and hdr_len, too, NOTE_BATCH nr_cpu, nr,
 				   nic and app */
 	__u32 hw_connid;
-	__u64 life;		/* struct hw_connid, when the train was made */
+	__u32 gen;		/* when the train was made */
 	__u32 nr_cpu;		/* struct train_slot, struct ack_slot */
 	__u32 seq;		/* of the first segment */
 	__u32 base;		/* of the tx ring */
@@ -48,7 +48,7 @@ struct train {
 	__u8 nic;		/* BATCH: by which all segments leave */
 	__u16 app;		/* who sends them */
 };
-_Static_assert(sizeof(struct train) == 48, "train");
+_Static_assert(sizeof(struct train) == 44, "train");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_BATCH_OFF, "the note would be over the items");
 _Static_assert(TRAIN_OFF >= TOE_HDR_MAX + TOE_TAGS_MAX, "the note would be under the headers");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_HDR_LEN(2, 0) + TOE_TRAIN_MSS, "the note would be behind the frame");

@@ -53,7 +53,7 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 
 	if (!cpu || !way || data + TRAIN_OFF + sizeof(*note) > end)
 		return -1;
-	note->life = *(volatile __u64 *)&way->life;
+	note->gen = *(volatile __u32 *)&way->gen;
 	train_take_slot(cpu, note);
 	note->kind = NOTE_TRAIN;
 	note->hw_connid = id;

@@ -365,24 +365,19 @@ static void on_alarm(int sig)
 }
 
 /* The application can make its eventfd blocking and full. A write that would hang is interrupted. */
-static void write_efd(int efd)
+void app_kick(struct app *app)
 {
 	const struct itimerval on = { .it_value = { .tv_usec = 20000 }, .it_interval = { .tv_usec = 20000 } };
 	const struct itimerval off = { 0 };
-	struct pollfd p = { .fd = efd, .events = POLLOUT };
+	struct pollfd p = { .fd = app->efd, .events = POLLOUT };
 	uint64_t one = 1;
 
 	if (poll(&p, 1, 0) != 1)
 		return;		/* full: its readers have been told already */
 	setitimer(ITIMER_REAL, &on, NULL);
-	if (write(efd, &one, sizeof(one)) < 0)
+	if (write(app->efd, &one, sizeof(one)) < 0)
 		log_debug("eventfd: %m");
 	setitimer(ITIMER_REAL, &off, NULL);
-}
-
-void app_kick(struct app *app)
-{
-	write_efd(app->efd);
 }
 
 void app_wake(struct app *app, struct toe_sonode *sonode)
@@ -392,7 +387,7 @@ void app_wake(struct app *app, struct toe_sonode *sonode)
 	log->fd[app->nr_moved % TOE_MOVED_RING] = (int)(sonode - app->sonodes);
 	__atomic_store_n(&log->head, ++app->nr_moved, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &sonode->word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-	write_efd(app->efd);
+	app_kick(app);
 }
 
 /* ---- start and stop ---- */

@@ -104,6 +104,8 @@ int ksock_read_seqs(int sock, uint32_t snd_base, struct ksock_seqs *out)
 		err = select_queue(sock, NO_QUEUE);
 	if (!err)
 		err = ksock_progress(sock, &p);
+	if (!err && !p.established)
+		err = -ENOTCONN;
 	if (!err && (ioctl(sock, SIOCINQ, &inq) || ioctl(sock, SIOCOUTQ, &outq)))
 		err = -errno;
 	if (err)

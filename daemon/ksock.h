@@ -31,8 +31,6 @@ struct ksock_seqs {		/* of a deaf socket in repair mode */
 /* A socket without a route for a while says 36 until it sends again, and TCP_MAXSEG takes 88 at least. */
 #define KSOCK_LEAST_MSS		88
 
-/* ESTABLISHED, and neither end has been shut down. */
-bool ksock_both_open(int sock);
 /* 0, or -EOPNOTSUPP with the reason. */
 int ksock_eligible(int sock, enum toe_why *why);
 
@@ -63,6 +61,7 @@ struct ksock_progress {		/* low 32 bits of the kernel's counts of bytes, in one 
 	uint32_t received;
 	uint32_t sent;		/* for the first time */
 	uint32_t notsent;
+	bool established;
 };
 
 /* Works in and out of repair mode; also lets the socket take what waits in its backlog. */
@@ -82,7 +81,7 @@ int ksock_ready(void);			/* loads what ksock_deafen() needs: before frames are h
 int ksock_deafen(int sock);
 int ksock_hear(int sock);
 
-/* snd_base: hw_conn.snd_base, of the shadow entry. */
+/* snd_base: hw_conn.snd_base, of the shadow entry. -ENOTCONN: not ESTABLISHED any more. */
 int ksock_read_seqs(int sock, uint32_t snd_base, struct ksock_seqs *out);
 /* Right edge of the advertised window and the last acknowledgement sent. */
 int ksock_rcv_edge(int sock, uint32_t *edge);

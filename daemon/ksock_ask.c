@@ -39,17 +39,9 @@ static int refuse(enum toe_why *why, enum toe_why reason)
 	return -EOPNOTSUPP;
 }
 
-bool ksock_both_open(int sock)
-{
-	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
-	struct tcp_info info;
-
-	/* a move would lose what shutdown(SHUT_RD) left, too */
-	return !ksock_info(sock, &info) && info.tcpi_state == TCP_STATE_ESTABLISHED && poll(&end, 1, 0) != 1;
-}
-
 int ksock_eligible(int sock, enum toe_why *why)
 {
+	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
 	struct tcp_info info;
 	char ulp[16] = "";
 	socklen_t len = sizeof(ulp);
@@ -57,8 +49,10 @@ int ksock_eligible(int sock, enum toe_why *why)
 
 	if (ksock_get_int(sock, SOL_SOCKET, SO_PROTOCOL, &proto) || proto != IPPROTO_TCP)
 		return refuse(why, TOE_WHY_MPTCP);
-	if (!ksock_both_open(sock) || ksock_info(sock, &info))
+	if (ksock_info(sock, &info) || info.tcpi_state != TCP_STATE_ESTABLISHED)
 		return refuse(why, TOE_WHY_NOT_ESTAB);
+	if (poll(&end, 1, 0) == 1)
+		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
 	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
 		return refuse(why, TOE_WHY_MTU);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
@@ -128,6 +122,7 @@ int ksock_progress(int sock, struct ksock_progress *out)
 
 	if (err)
 		return err;
+	out->established = info.tcpi_state == TCP_STATE_ESTABLISHED;
 	out->acked = (uint32_t)info.tcpi_bytes_acked;
 	out->received = (uint32_t)info.tcpi_bytes_received;
 	out->sent = (uint32_t)(info.tcpi_bytes_sent - info.tcpi_bytes_retrans);

@@ -194,7 +194,7 @@ static int settle(struct move *m)
 	return hole ? -EAGAIN : 0;
 }
 
-/* Step 6. What was on its way until now may have been the connection's end: then it is the kernel's. */
+/* Step 6. */
 static int freeze(struct move *m)
 {
 	int err = ksock_deafen(m->c->sock);
@@ -204,10 +204,6 @@ static int freeze(struct move *m)
 		err = ksock_progress(m->c->sock, &m->before);
 	if (!err)
 		err = ksock_repair_on(m->c->sock);
-	if (!err && !ksock_both_open(m->c->sock)) {
-		m->why = TOE_WHY_NOT_ESTAB;
-		return -EAGAIN;
-	}
 	if (!err)
 		err = ksock_read_seqs(m->c->sock, m->snd_base, &m->seqs);
 	m->write_seq = m->seqs.write_seq;
@@ -439,6 +435,8 @@ static int take(struct move *m)
 	if (!err)
 		err = copy_queues(m);
 	fault_point(FAULT_OFFLOAD, 7);
+	if (err == -ENOTCONN)	/* what was on its way until now was the connection's end: it is the kernel's */
+		m->why = TOE_WHY_NOT_ESTAB;
 	return err;
 }
 

@@ -207,11 +207,11 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 	if (!qp || r->connid >= TOE_MAX_CONNS)
 		return NULL;
 	pthread_mutex_lock(&lock);
-	if (sn->qp_word != r->word && ring_stale(r)) {	/* a thread that comes late: others sleep on what rings now */
-		pthread_mutex_unlock(&lock);
-		return qp;
-	}
 	if (sn->qp_word != r->word) {
+		if (ring_stale(r)) {	/* a thread that comes late: others sleep on what rings now */
+			pthread_mutex_unlock(&lock);
+			return qp;
+		}
 		st(&conn_fd[r->connid], sn->fd + 1);
 		st(&sn->qp, qp);
 		st_rel(&sn->qp_word, r->word);

@@ -208,13 +208,8 @@ _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
  * the entry. gen 0: the id is free. */
 struct hw_connid {
 	struct toe_flow flow;
-	union {
-		struct {
-			__u32 gen;
-			__u32 epoch;	/* 0: with other rings it is another gen */
-		};
-		__u64 life;		/* both */
-	};
+	__u32 gen;		/* another one before the memory of its rings goes to others, too */
+	__u32 pad;
 };
 _Static_assert(sizeof(struct hw_connid) == 48, "hw_connid");
 

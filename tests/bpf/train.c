@@ -229,13 +229,14 @@ static void refused(void **state)
 /* The ring has gone to somebody else before the frames left. */
 static void ring_gone(void **state)
 {
-	struct hw_connid id = { .flow = test_flow(), .gen = ENV_GEN, .epoch = 1 }, none = {};
+	struct hw_connid was = { .flow = test_flow(), .gen = ENV_GEN }, other = { .flow = test_flow(), .gen = ENV_GEN + 1 }, none = {};
 
 	(void)state;
 	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
 	next(&template);
-	env_put(env.tx->maps.hw_connid, ENV_ID, &id);		/* larger rings */
+	env_put(env.tx->maps.hw_connid, ENV_ID, &other);	/* larger rings */
 	assert_int_equal(wagon(&template), XDP_DROP);
+	env_put(env.tx->maps.hw_connid, ENV_ID, &was);
 	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
 	next(&template);
 	env_put(env.tx->maps.hw_connid, ENV_ID, &none);		/* uploaded */

@@ -335,28 +335,25 @@ def timeout(c):
     yield "acknowledged"
 
 
-@scenario
-def peer_window_closes(c):
+def window_closed(c, seconds):
     c.window = 0
     c.segment()
     yield "zero window"
     c.app("write", c.port, 100)
-    yield 1.5, "write", False
+    yield seconds, "write", False
     c.window = 500
     c.segment()
     yield "opens"
+
+
+@scenario
+def peer_window_closes(c):
+    yield from window_closed(c, 1.5)
 
 
 @scenario
 def peer_window_opens_late(c):
-    c.window = 0
-    c.segment()
-    yield "zero window"
-    c.app("write", c.port, 100)
-    yield 6.5, "probes", False
-    c.window = 500
-    c.segment()
-    yield "opens"
+    yield from window_closed(c, 6.5)
     yield 1.5, "lost: the timer begins anew", True
 
 

@@ -13,10 +13,9 @@
 stopped() { grep -q '^State:.T' "/proc/$TOED_PID/status"; }
 by_eth1() { in_ns cli ip route replace "$SRV4/32" dev eth1; }
 by_eth0() { in_ns cli ip route del "$SRV4/32" dev eth1; }
-sockets() { in_ns srv ss -Htna "sport = :7100" | grep -cv LISTEN; }
 state() { in_ns srv ss -Htna "sport = :7100" | grep -v LISTEN; }
 ended() { ! state | grep -q ESTAB; }
-gone() { [ "$(sockets)" = 0 ]; }
+gone() { ! state | grep -q .; }
 
 late() {	# ORDER STEP
 	TOED_FAULT=offload:$2:1:stop toed_start srv
