@@ -14,6 +14,7 @@
 
 #define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
+#define REFUSED_NS	50000000	/* for so long none is on its way: a virtual CPU may be put aside with it */
 #define SND_PEEK_MAX	(8U << 20)
 
 /* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
@@ -166,6 +167,23 @@ static int prepare(struct move *m)
 	return 0;
 }
 
+/* The socket is not waiting for what is missing: it has refused it, or that is still on its way. A socket that is deaf by then would
+ * drop it, so it counts as refused only when this is not the first try that finds the same missing. */
+static bool was_refused(const struct move *m, uint32_t received)
+{
+	static struct missing {
+		uint64_t cookie, since;
+		uint32_t received, end;
+	} known[256];
+	struct missing *k = &known[m->c->cookie % 256];
+	struct missing now = { m->c->cookie, loop_clock_ns(), received, m->cmd.conn.seen_end };
+
+	if (k->cookie == now.cookie && k->received == now.received && k->end == now.end)
+		return now.since - k->since >= REFUSED_NS;
+	*k = now;
+	return false;
+}
+
 /* Step 5: what passed the RX engine before HOLD arrives at the socket, which still takes it. A hole in
  * the stream does not close while frames are held: then this is no moment to move, for what the socket
  * holds out of order cannot be taken along, and the peer would send it again only after a timeout.
@@ -189,7 +207,7 @@ static int settle(struct move *m)
 			break;
 		sched_yield();
 	}
-	hole = hole && ksock_holds_data(m->c->sock);	/* else it reached, and was refused */
+	hole = hole && (ksock_holds_data(m->c->sock) || !was_refused(m, p.received));
 	m->why = hole ? TOE_WHY_HOLE : TOE_WHY_ERROR;
 	return hole ? -EAGAIN : 0;
 }

@@ -5,7 +5,7 @@ import socket
 import struct
 import sys
 
-SYN, RST = 2, 4
+SYN, RST, PSH = 2, 4, 8
 
 
 def csum(data):
@@ -21,12 +21,12 @@ def split(text):
     return socket.inet_pton(family, addr.strip("[]")), int(port)
 
 
-def segments(flags):
+def segments(flags, data=b""):
     """(source address, destination address, segment) for each connection of standard input that is in hardware."""
     for conn in json.load(sys.stdin)["connections"]:
         if conn["path"] != "hardware":
             continue
         (dst, dport), (src, sport) = split(conn["local"]), split(conn["remote"])
-        tcp = struct.pack("!HHIIBBHHH", sport, dport, conn["rcv_nxt"], 0, 5 << 4, flags, 0, 0, 0)
+        tcp = struct.pack("!HHIIBBHHH", sport, dport, conn["rcv_nxt"], 0, 5 << 4, flags, 0, 0, 0) + data
         pseudo = src + dst + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
         yield src, dst, tcp[:16] + struct.pack("!H", csum(pseudo + tcp)) + tcp[18:]
