@@ -312,6 +312,8 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 	return true;
 }
 
+#define SLOW_RTT_US	5000
+
 static unsigned int larger(uint32_t size, bool rx)
 {
 	return rings_order(size < RINGS_MOST / 4 ? size * 4 : RINGS_MOST, rx);
@@ -330,18 +332,25 @@ static bool rx_fills(struct conn *c, uint64_t got, uint64_t dt, bool whole)
 	return (!whole && us <= cmd.conn.min.srtt_us) || got * cmd.conn.min.srtt_us / us >= rx / 8;
 }
 
-/* Is more than half of the tx ring in flight, while the application has filled it and the path would take more? */
-static bool tx_fills(struct conn *c, const struct hw_clock *k)
+/* Does the application keep the tx ring full, and is more than half of it in flight while the path would take more? Where slow
+ * start lasts for more than a tick or two it is to hold what will be in flight two round trips later: a window that grows behind
+ * a ring that does not leaves in one piece when that has grown, past the point where its growth should have ended. */
+static bool tx_fills(struct conn *c, const struct hw_clock *k, bool whole)
 {
-	uint32_t tx = ring_size(c->tx), una = k->snd_una;
+	const struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
+	uint32_t tx = ring_size(c->tx), una = k->snd_una, flight = k->snd_nxt - una, wnd = k->snd_edge - una;
+	uint32_t kept = rings_tx_filled(c, una, k->snd_nxt) - una;
 
-	return k->snd_nxt - una >= tx / 2 && k->snd_edge - una >= tx && c->tx.order < GROW_ORDER &&
-	       rings_tx_filled(c, una, k->snd_nxt) - una >= tx / 4 * 3;
+	if (c->tx.order >= GROW_ORDER)
+		return false;
+	if (whole && flight >= tx / 2 && wnd >= tx && kept >= tx / 4 * 3)
+		return true;
+	return flight >= tx / 8 && wnd >= tx / 4 && kept > wnd && ctl->cwnd < ctl->ssthresh && ctl->srtt_us >= SLOW_RTT_US;
 }
 
 /*
- * Rings grow when they are what limits a bulk transfer, as the kernel's buffers do. The rx ring is looked at each time, so
- * that a slow start never fills its window. False: the connection is gone (uploaded).
+ * Rings grow when they are what limits a bulk transfer, as the kernel's buffers do. They are looked at each time, so
+ * that a slow start never fills them. False: the connection is gone (uploaded).
  */
 static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 {
@@ -351,9 +360,9 @@ static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 
 	if (rx_fills(c, got, dt, whole))
 		rx_order = larger(ring_size(c->rx), true);
-	if (whole && tx_fills(c, k))
+	if (tx_fills(c, k, whole))
 		tx_order = larger(ring_size(c->tx), false);
-	if (whole || rx_order != c->rx.order) {
+	if (whole || rx_order != c->rx.order || tx_order != c->tx.order) {
 		c->grow_at = now;
 		c->grow_rx = k->rx_bytes;
 	}

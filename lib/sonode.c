@@ -378,13 +378,17 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 
 #define TX_LEAST	65536
 
-/* As Linux's tcp_sndbuf_expand(): twice what may be in flight, so that what waits is still in the caches when it leaves. */
+/* As Linux's tcp_sndbuf_expand(): twice what may be in flight, so that what waits is still in the caches when it leaves. And
+ * what was sent beyond cwnd: it has arrived, behind something that is missing. */
 static uint32_t tx_auto(const struct ring *r)
 {
-	uint64_t most = 2ULL * ld(&r->ctl->cwnd);
+	uint32_t cwnd = ld(&r->ctl->cwnd), flight = ld(&r->ctl->snd_nxt) - ld(&r->ctl->snd_una);
+	uint64_t most = 2ULL * cwnd;
 
 	if (most < TX_LEAST)
 		most = TX_LEAST;
+	if (flight > cwnd && flight <= r->tx_size)
+		most += flight - cwnd;
 	return most < r->tx_size ? (uint32_t)most : r->tx_size;
 }
 

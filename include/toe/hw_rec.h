@@ -73,8 +73,15 @@ struct hw_rec {
 	__u8 ooo_turns;		/* since the last acknowledgement: another interval became the most recent */
 	__u16 ooo_since;	/* us: when the oldest came that waits */
 	__u32 ooo_run;		/* how many came one upon the other */
+	/* RFC 6937, of this recovery, bytes */
+	__u32 prr_flight;	/* RecoverFS: in flight and not SACKed when it began; not 0 */
+	__u32 prr_rtx;		/* sent again since */
+	__u32 prr_seen;		/* delivered since, as last looked at */
+	__u32 prr_may;		/* may have been sent since */
+	__u32 prr_slow;		/* snd_una has moved: a segment more */
+	__u32 pad;
 	struct toe_sieve sieve;	/* the last, so that what is left of it need not be cleared */
 };
-_Static_assert(sizeof(struct hw_rec) == 1216, "hw_rec");
+_Static_assert(sizeof(struct hw_rec) == 1240, "hw_rec");
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The sender's loss recovery: RFC 6675 and RFC 8985 with SACK, RFC 6582 without, undo (RFC 3522, RFC
- * 3708). Pure; the caller holds the entry.
+ * The sender's loss recovery: RFC 6675, RFC 8985 and RFC 6937 with SACK, RFC 6582 without, undo (RFC 3522,
+ * RFC 3708). Pure; the caller holds the entry.
  *
  * hw_conn.sacked is what has left the network of the bytes in flight. Lost bytes that wait to be sent again
  * count as in flight, so new data may leave while flight - sacked < cwnd, and retransmissions
@@ -80,6 +80,8 @@ TOE_PURE void rec_recovery(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 	__u8 reduced = c->ca_state == TOE_CA_CWR;
 
 	rec_enter(c, r, TOE_CA_RECOVERY, now_us);
+	r->prr_flight = cc_flight(c) - c->sacked + c->min.snd_mss;	/* a segment's SACK was the last straw */
+	r->prr_rtx = r->prr_seen = r->prr_may = r->prr_slow = 0;
 	if (reduced)		/* once a round trip */
 		return;
 	c->min.ssthresh = cc_alg_lost(c, r, 0);
@@ -267,6 +269,31 @@ TOE_PURE __u32 rec_sacked(const struct hw_conn *c, const struct hw_rec *r)
 }
 
 /*
+ * RFC 6937 section 3, as Linux's tcp_cwnd_reduction(): the window while pipe is what is on its way. As long as that is more than
+ * ssthresh, ssthresh / RecoverFS of what was delivered may leave; where many segments were lost and it is less, as much as was delivered,
+ * and a segment when snd_una has moved. Without it all that is missing would leave at once into the queue that has just overflown,
+ * and be lost once more. Not where a window is no more than a burst that may leave at once anyway: in one of few segments new
+ * ones behind those sent again tell whether these were lost, too, which saves a timeout.
+ */
+TOE_PURE __u32 rec_prr(const struct hw_conn *c, struct hw_rec *r, __u32 pipe)
+{
+	__u32 fresh = c->min.snd_nxt - c->recover, sent = fresh + r->prr_rtx;
+	__u32 delivered = r->prr_flight + fresh - (cc_flight(c) - c->sacked), more = delivered - r->prr_seen;
+
+	if ((__s32)more < 0)	/* an undo, or a peer that took SACKs back */
+		more = 0;
+	if (more || r->prr_slow) {
+		if (pipe > c->min.ssthresh)
+			r->prr_may = r->prr_flight ? (__u64)delivered * c->min.ssthresh / r->prr_flight : 0;
+		else
+			r->prr_may = seq_min(seq_max(delivered, sent + more) + r->prr_slow, sent + c->min.ssthresh - pipe);
+		r->prr_seen += more;
+		r->prr_slow = 0;
+	}
+	return pipe + seq_max(r->prr_may, sent) - sent;
+}
+
+/*
  * What is lost by now; begins a recovery. Returns how many bytes may be sent again now (0: none),
  * one segment at least if none of those sent again is under way (RFC 6675 section 5 step 4.3).
  */
@@ -287,11 +314,13 @@ TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 		c->rec |= TOE_REC_BOARD;
 	else
 		c->rec &= ~TOE_REC_BOARD;
-	if (!sum.pending)
-		return 0;
-	if (c->ca_state == TOE_CA_OPEN || c->ca_state == TOE_CA_CWR)
+	if (sum.pending && (c->ca_state == TOE_CA_OPEN || c->ca_state == TOE_CA_CWR))
 		rec_recovery(c, r, now_us);
 	pipe = cc_flight(c) - c->sacked - sum.pending;
+	if (c->ca_state == TOE_CA_RECOVERY && rec_sack(c) && c->min.ssthresh > TOE_MAX_BURST * c->min.snd_mss)
+		cc_set(c, rec_prr(c, r, pipe));
+	if (!sum.pending)
+		return 0;
 	room = (__s32)(c->min.cwnd - pipe) > 0 ? c->min.cwnd - pipe : 0;
 	if (!sum.rtx && room < c->min.snd_mss)
 		room = c->min.snd_mss;
@@ -311,6 +340,7 @@ TOE_PURE int rec_acked(struct hw_conn *c, struct hw_rec *r, const struct rec_ack
 {
 	if (a->dsack)
 		rec_dsack(c, r, a);
+	r->prr_slow = a->acked ? c->min.snd_mss : 0;
 	if (a->acked)
 		rec_una(c, r, a);
 	else if (a->dup && !rec_sack(c))
@@ -358,6 +388,7 @@ TOE_PURE int rec_sent(struct hw_conn *c, struct hw_rec *r, __u32 seq, __u32 len,
 	}
 	if (sack_sent(r, seq, len, c->min.snd_nxt, now_us))
 		return -1;
+	r->prr_rtx += len;
 	if (!(r->flags & TOE_REC_RTX) || !r->undo_ts)
 		r->undo_ts = ts ? ts : 1;
 	r->flags |= TOE_REC_RTX;

@@ -245,8 +245,8 @@ TOE_PURE int hole_lost(struct hw_rec *r, int i, __u32 now_us, __u32 rtt_us, __u3
 		r->lost |= 1U << i;
 		return 1;
 	}
-	/* the retransmission too, if something sent later has arrived */
-	if (h->rxt != h->end || age < rtt_us + wait_us)
+	/* the retransmission too, if something sent later has arrived: at once, but where the path reorders */
+	if (h->rxt != h->end || (wait_us && age < rtt_us + wait_us))
 		return 0;
 	if (!seq_after(r->high_sack, h->mark) && !seq_after(r->rack_us, h->since_us))
 		return 0;

@@ -423,6 +423,80 @@ static void dupthresh(void **state)
 	assert_int_equal(seq, ISS);
 }
 
+/* What may leave is sent: again, then for the first time. Segments. */
+static uint32_t send_all(struct hw_conn *c, uint32_t now)
+{
+	uint32_t n = 0, seq, len;
+
+	while (rec_look(c, &sim.r, now) >= MSS && (len = sack_next(&sim.r, ISS, MSS, &seq))) {
+		assert_int_equal(rec_sent(c, &sim.r, seq, len, 0, now, 1), 0);
+		n++;
+	}
+	while (seq_leq(c->min.snd_nxt + MSS, cc_snd_edge(c))) {
+		c->min.snd_nxt += MSS;
+		n++;
+	}
+	return n;
+}
+
+/* RFC 6937: seven segments leave for ten that arrived. */
+static void prr_spread(void **state)
+{
+	struct hw_conn c = flight(100);
+	uint32_t sent;
+
+	(void)state;
+	hear(&c, ISS, SEG(1), SEG(4), 100, 0);
+	assert_int_equal(c.ca_state, TOE_CA_RECOVERY);
+	assert_int_equal(c.min.ssthresh, 70 * MSS);
+	sent = send_all(&c, 100);
+	assert_int_equal(sent, 1);
+	for (uint32_t n = 5; n < 100; n++) {
+		hear(&c, ISS, SEG(1), SEG(n), 100 + n, 0);
+		sent += send_all(&c, 100 + n);
+		assert_in_range(sent, (n - 4) * 7 / 10, (n - 4) * 7 / 10 + 3);
+	}
+	hear(&c, SEG(100), 0, 0, 300, 0);
+	assert_int_equal(c.ca_state, TOE_CA_OPEN);
+	assert_int_equal(c.min.cwnd, 70 * MSS);
+}
+
+/* Most of a window is missing: what comes again are not 70 segments at once, but as many as arrived, and one more
+ * for each acknowledgement that moves. */
+static void prr_many_lost(void **state)
+{
+	struct hw_conn c = flight(100);
+
+	(void)state;
+	hear(&c, ISS, SEG(80), SEG(83), 100, 0);
+	assert_int_equal(c.ca_state, TOE_CA_RECOVERY);
+	assert_in_range(send_all(&c, 100), 1, 2);
+	hear(&c, ISS, SEG(80), SEG(90), 110, 0);
+	assert_in_range(send_all(&c, 110), 6, 8);
+	for (uint32_t n = 1; n < 8; n++) {
+		hear(&c, SEG(n), SEG(80), SEG(90), 2000 + n, 0);
+		assert_in_range(send_all(&c, 2000 + n), 1, 2);
+	}
+}
+
+/* RFC 8985: what was sent again is lost, too, when what was sent later has arrived, whatever the round trip was
+ * taken for before. */
+static void lost_again(void **state)
+{
+	struct hw_conn c = flight(10);
+	uint32_t seq;
+
+	(void)state;
+	c.min.srtt_us = 50 * RTT;
+	hear(&c, ISS, SEG(1), SEG(6), 100, 0);
+	assert_int_equal(send_all(&c, 100), 3);		/* the first, and two new ones: cwnd is 7 */
+	hear(&c, ISS, SEG(1), SEG(10), 200, 0);
+	assert_int_equal(sack_next(&sim.r, ISS, MSS, &seq), 0);
+	hear(&c, ISS, SEG(1), SEG(11), 210, 0);
+	assert_int_equal(sack_next(&sim.r, ISS, MSS, &seq), MSS);
+	assert_int_equal(seq, ISS);
+}
+
 /* RFC 8985 6.2 step 4: one SACKed segment is enough when a quarter of the round trip has passed. */
 static void reo_timer(void **state)
 {
@@ -805,7 +879,8 @@ int main(void)
 		cmocka_unit_test(clean_path), cmocka_unit_test(random_loss),
 		cmocka_unit_test(random_loss_without_sack), cmocka_unit_test(reordering),
 		cmocka_unit_test(loss_and_reordering), cmocka_unit_test(lost_retransmission),
-		cmocka_unit_test(dupthresh), cmocka_unit_test(reo_timer), cmocka_unit_test(undo_by_timestamp),
+		cmocka_unit_test(dupthresh), cmocka_unit_test(prr_spread), cmocka_unit_test(prr_many_lost),
+		cmocka_unit_test(lost_again), cmocka_unit_test(reo_timer), cmocka_unit_test(undo_by_timestamp),
 		cmocka_unit_test(undo_by_dsack), cmocka_unit_test(undo_of_timeout), cmocka_unit_test(timeout),
 		cmocka_unit_test(tail_loss_probe), cmocka_unit_test(ecn_echo), cmocka_unit_test(dup_in_cwr),
 		cmocka_unit_test(too_many_holes), cmocka_unit_test(overrun), cmocka_unit_test(uneven_segments),
