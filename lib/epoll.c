@@ -59,13 +59,14 @@ static bool arm_nested(struct epset *set)
 }
 
 /* Counted before the look: who makes a member ready after it sees a sleeper to kick. A set that
- * becomes active now gets the eventfd, which ends the sleep when there is something to see. */
+ * becomes active now, or whose first member comes to the hardware path, has the eventfd, which ends the sleep when there is
+ * something to see: each instance is told of each move by itself. */
 bool epset_sleep(struct epset *set)
 {
 	bool stay;
 
 	add_sc(&set->sleepers, 1);
-	if (!ld_sc(&set->active) && !ld_sc(&set->nr_nested))
+	if (!ld_sc(&set->nr_hw) && !ld_sc(&set->nr_nested) && !epset_behind(set))
 		return true;
 	epset_lock();
 	stay = set->nr_hw && arm(set);
@@ -258,14 +259,16 @@ int toe_epoll_pwait2(int epfd, struct epoll_event *ev, int n, const struct times
 	return epset_wait(epset_get(epfd), ev, n, ns, mask);
 }
 
-/* A descriptor that was closed where we do not see it may have been a set before. */
+/* A descriptor that was closed where we do not see it may have been a set before. Known before anything is registered:
+ * a thread may be asleep in it when the first connection comes. */
 static int fresh(int fd)
 {
-	struct sonode *sn = slot_get(fd);
+	struct sonode *sn = fd < 0 ? NULL : slot_make(fd);
 
-	if (fd >= 0 && sn) {
+	if (sn) {
 		intfd_given(fd);
 		epset_closed(sn, false);
+		epset_new(sn);
 	}
 	return fd;
 }

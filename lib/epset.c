@@ -340,6 +340,14 @@ static struct epset *epset_make(struct sonode *slot)
 	return set;
 }
 
+void epset_new(struct sonode *sn)
+{
+	epset_lock();
+	epset_make(sn);
+	epset_unlock();
+}
+
+/* Who is asleep in the set is woken by the kernel: a parked socket polls as hung up. */
 static void note_add(struct sonode *slot, struct sonode *sn, const struct epoll_event *ev)
 {
 	struct epset *set = epset_make(slot);

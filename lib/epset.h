@@ -57,6 +57,7 @@ static inline struct epset *epset_get(int fd)
 	return sn ? ld_acq(&sn->ep) : NULL;
 }
 
+void epset_new(struct sonode *sn);	/* the descriptor is an epoll instance that was just made */
 int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 void epset_tracked(struct sonode *sn);	/* became tracked */
 void epset_sync(struct sonode *sn);	/* its path changed */

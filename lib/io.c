@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include "batch.h"
 #include "daemon.h"
 #include "io.h"
 #include "real.h"
+#include "sys.h"
 #include "tx.h"
 #include "wait.h"
 
@@ -31,13 +33,22 @@ static int rest_of(const struct io *io, struct iovec *tmp)
 	return n;
 }
 
-static ssize_t kernel_rest(int fd, const struct io *io, int flags, bool out)
+static ssize_t result_of(long rc)
+{
+	if (rc >= 0)
+		return rc;
+	errno = (int)-rc;
+	return -1;
+}
+
+/* Senders that are counted in users are not cancelled in the kernel: past libc. */
+static __attribute__((noinline)) ssize_t kernel_rest(int fd, const struct io *io, int flags, bool out)
 {
 	struct iovec tmp[IOV_MAX];
 	struct msghdr m = { .msg_iov = tmp };
 
 	m.msg_iovlen = rest_of(io, tmp);
-	return out ? real.sendmsg(fd, &m, flags) : real.recvmsg(fd, &m, flags);
+	return out ? result_of(sys3(SYS_sendmsg, fd, &m, flags)) : real.recvmsg(fd, &m, flags);
 }
 
 static ssize_t kernel_recv(int fd, const struct io *io)
@@ -57,21 +68,32 @@ static ssize_t kernel_recv(int fd, const struct io *io)
 }
 
 /* A tracked socket's sender never sleeps in the kernel: see kernel_full(). */
-static ssize_t kernel_send(int fd, const struct io *io, bool plain)
+static ssize_t kernel_send(int fd, const struct io *io)
 {
-	int flags = plain ? io->flags : io->flags | MSG_NOSIGNAL | MSG_DONTWAIT;
+	int flags = io->flags | MSG_NOSIGNAL | MSG_DONTWAIT;
 
-	if (plain && io->kind == IO_WRITE)
-		return real.write(fd, io->iov->iov_base, io->len);
-	if (plain && io->kind == IO_WRITEV)
-		return real.writev(fd, io->iov, io->niov);
 	if (io->done)
 		return kernel_rest(fd, io, flags, true);
-	if (io->kind == IO_SENDMSG && io->msg)
-		return real.sendmsg(fd, io->msg, flags);
+	if (io->msg)
+		return result_of(sys3(SYS_sendmsg, fd, io->msg, flags));
 	if (io->niov == 1)
-		return real.send(fd, io->iov->iov_base, io->len, flags);
+		return result_of(sys6(SYS_sendto, fd, (long)io->iov->iov_base, io->len, flags, 0, 0));
 	return kernel_rest(fd, io, flags, true);
+}
+
+/* One that is not tracked any more. */
+static ssize_t plain_send(int fd, const struct io *io)
+{
+	switch (io->kind) {
+	case IO_WRITE:
+		return real.write(fd, io->iov->iov_base, io->len);
+	case IO_WRITEV:
+		return real.writev(fd, io->iov, io->niov);
+	case IO_SENDMSG:
+		return real.sendmsg(fd, io->msg, io->flags);
+	default:
+		return real.send(fd, io->iov->iov_base, io->len, io->flags);
+	}
 }
 
 /*
@@ -431,19 +453,14 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 		       ssize_t *ret)
 {
 	bool plain = word_path(word) == TOE_PATH_NONE && !io->done, moved;
-	int err, cancel;
 	ssize_t n;
+	int err;
 
-	/* counted in users: not cancelled here, but where it waits */
 	if (plain)
 		batch_end();
-	else
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	n = kernel_send(sn->fd, io, plain);
+	n = plain ? plain_send(sn->fd, io) : kernel_send(sn->fd, io);
 	err = errno;
 	moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
-	if (!plain)
-		pthread_setcancelstate(cancel, NULL);
 	errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (!plain && not_ours(sn)) || parked_elsewhere(sn, io)))
 		return 0;

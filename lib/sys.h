@@ -8,20 +8,23 @@
 #include <errno.h>
 #include "raw.h"
 
-static inline long sys3(long nr, long a, const void *b, long c)
+static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
 {
 #if defined(__x86_64__)
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
 	long rc;
 
-	__asm__ volatile("syscall" : "=a"(rc) : "0"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall" : "=a"(rc) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
 	return rc;
 #elif defined(__aarch64__)
-	register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = (long)b, x2 __asm__("x2") = c;
+	register long x8 __asm__("x8") = nr, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
+	register long x3 __asm__("x3") = d, x4 __asm__("x4") = e, x5 __asm__("x5") = f;
 
-	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
 	return x0;
 #else
-	const long args[6] = { a, (long)b, c };
+	const long args[6] = { a, b, c, d, e, f };
 	int err = errno;
 	long rc = raw_syscall(nr, args);
 
@@ -29,6 +32,11 @@ static inline long sys3(long nr, long a, const void *b, long c)
 	errno = err;
 	return rc;
 #endif
+}
+
+static inline long sys3(long nr, long a, const void *b, long c)
+{
+	return sys6(nr, a, (long)b, c, 0, 0, 0);
 }
 
 #endif

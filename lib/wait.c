@@ -81,6 +81,7 @@ bool wait_marker(const struct epoll_event *ev, uint32_t *qps, bool *moved)
 static struct waitctx *wait_new(void)
 {
 	struct waitctx *c = mine;
+	int fd;
 
 	pthread_once(&once, make_key);
 	if (!c)
@@ -90,7 +91,9 @@ static struct waitctx *wait_new(void)
 	c->qps = c->daemon_gen = 0;
 	c->fork_gen = fork_gen;
 	c->epfd = -1;
-	if (intfd_adopt(&c->epfd, epoll_create1(EPOLL_CLOEXEC))) {
+	fd = real.epoll_create1(EPOLL_CLOEXEC);
+	intfd_given(fd);
+	if (intfd_adopt(&c->epfd, fd)) {
 		if (!mine)
 			free(c);
 		else

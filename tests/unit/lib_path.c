@@ -426,6 +426,55 @@ static void test_late_thread(void **state)
 	hang_up(&p);
 }
 
+struct sleeper {
+	pthread_t thread;
+	int ep, nr;
+	struct epoll_event got;
+};
+
+static void *sleeper(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->nr = epoll_wait(s->ep, &s->got, 1, 5000);
+	return NULL;
+}
+
+/* A connection comes from the hardware path into a set in which another thread is asleep, with nothing in it or with one of
+ * the kernel's: that thread is told of what arrives, and of nothing else. */
+static void test_added_meanwhile(void **state)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 7 }, other = { .events = EPOLLIN };
+	struct sleeper s;
+	struct peer p, idle;
+
+	(void)state;
+	dial_echo(&idle);
+	for (int i = 0; i < 20; i++) {
+		s.ep = epoll_create1(0);
+		if (i % 2)
+			assert_int_equal(epoll_ctl(s.ep, EPOLL_CTL_ADD, idle.fd, &other), 0);
+		dial_echo(&p);
+		to_hw(&p);
+		assert_int_equal(write(p.fd, "a", 1), 1);
+		pthread_create(&s.thread, NULL, sleeper, &s);
+		usleep(20000);
+		assert_int_equal(epoll_ctl(s.ep, EPOLL_CTL_ADD, p.fd, &ev), 0);
+		if (i % 4 < 2) {
+			usleep(1000);
+			assert_int_equal(write(p.fd, "b", 1), 1);
+		}
+		pthread_join(s.thread, NULL);
+		assert_int_equal(s.nr, 1);
+		assert_int_equal(s.got.data.u64, 7);
+		assert_int_equal(s.got.events, EPOLLIN);
+		expect_back(&p, i % 4 < 2 ? "ab" : "a");
+		hang_up(&p);
+		close(s.ep);
+	}
+	hang_up(&idle);
+}
+
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -470,6 +519,7 @@ int main(void)
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_lost_binds),
 		cmocka_unit_test(test_late_thread),
+		cmocka_unit_test(test_added_meanwhile),
 		cmocka_unit_test(test_nested),
 	};
 
