@@ -38,41 +38,84 @@ enum ring_way {			/* a constant for each caller: none of it is left in a program
 	RING_GET,		/* ring to frame */
 };
 
-/* off: in the ring. */
-static __always_inline int ring_piece(struct xdp_md *ctx, struct toe_ring_ref r, __u32 off,
-				      __u32 at_frame, __u32 len, enum ring_way way)
+struct ring_bytes {		/* those of a ring from off on, and their place in the frame */
+	struct toe_ring_ref r;
+	void *hot;		/* its first ones */
+	__u32 off;
+	__u32 at_frame;
+	__u32 len;
+};
+
+static __always_inline int ring_xfer(struct xdp_md *ctx, __u32 at_frame, void *p, __u32 len, enum ring_way way)
 {
-	__u32 from = (r.unit << TOE_UNIT_SHIFT) + off, at = from & (TOE_CHUNK_DATA - 1);
-	__u8 *p = slab_chunk(r.slab, from >> TOE_CHUNK_SHIFT);
+	return way == RING_PUT ? bpf_xdp_load_bytes(ctx, at_frame, p, len) : bpf_xdp_store_bytes(ctx, at_frame, p, len);
+}
+
+/* len is compared less one, as 6.1 does not conclude from len != 0 that it is at least 1. */
+static __always_inline int ring_hot(struct xdp_md *ctx, const struct ring_bytes *b, __u32 len, enum ring_way way)
+{
+	__u32 at = b->off;
+
+	len--;
+	barrier_var(len);
+	barrier_var(at);
+	if (len >= TOE_HOT || at >= TOE_HOT)
+		return -1;
+	return ring_xfer(ctx, b->at_frame, b->hot + at, len + 1, way);
+}
+
+static __always_inline int ring_chunk(struct xdp_md *ctx, const struct ring_bytes *b, __u32 len, enum ring_way way)
+{
+	__u32 from = (b->r.unit << TOE_UNIT_SHIFT) + b->off, at = from & (TOE_CHUNK_DATA - 1);
+	__u8 *p = slab_chunk(b->r.slab, from >> TOE_CHUNK_SHIFT);
 
 	if (!p)
 		return -1;
-	/* at + len stays within the slack page; len is compared less one, as 6.1
-	 * does not conclude from len != 0 that it is at least 1 */
+	/* at + len stays within the slack page */
 	len--;
 	barrier_var(len);
 	barrier_var(at);
 	if (len >= TOE_MAX_PAYLOAD || at >= TOE_CHUNK_DATA)
 		return -1;
-	if (way == RING_PUT)
-		return bpf_xdp_load_bytes(ctx, at_frame, p + at, len + 1);
-	return bpf_xdp_store_bytes(ctx, at_frame, p + at, len + 1);
+	return ring_xfer(ctx, b->at_frame, p + at, len + 1, way);
 }
 
-/* The len bytes of the frame from at_frame on, and those of the ring from sequence number seq on. */
-static __always_inline int ring_copy(struct xdp_md *ctx, struct toe_ring_ref r, __u32 base, __u32 seq,
-				     __u32 at_frame, __u32 len, enum ring_way way)
+/* Those that lie together. 1: more are left. */
+static __always_inline int ring_piece(struct xdp_md *ctx, struct ring_bytes *b, enum ring_way way)
 {
-	__u32 size = ring_size(r), off = ring_off(size, base, seq), first = size - off;
-	__u32 room = TOE_CHUNK_DATA - (((r.unit << TOE_UNIT_SHIFT) + off) & (TOE_CHUNK_DATA - 1));
+	__u32 len = ring_run(b->r, b->off, b->len);
 
-	first = first < room ? first : room;
-	if (first >= len)
-		return ring_piece(ctx, r, off, at_frame, len, way);
-	if (ring_piece(ctx, r, off, at_frame, first, way))
+	if (b->off < TOE_HOT ? ring_hot(ctx, b, len, way) : ring_chunk(ctx, b, len, way))
 		return -1;
-	off = off + first < size ? off + first : 0;
-	return ring_piece(ctx, r, off, at_frame + first, len - first, way);
+	if (len == b->len)
+		return 0;
+	b->off = b->off + len < ring_size(b->r) ? b->off + len : 0;
+	b->at_frame += len;
+	b->len -= len;
+	return 1;
+}
+
+/* Three pieces at most: the ring's end, its first bytes, what follows them. */
+static __always_inline int ring_copy(struct xdp_md *ctx, struct ring_bytes *b, enum ring_way way)
+{
+	int rc = ring_piece(ctx, b, way);
+
+	if (rc <= 0)
+		return rc;
+	rc = ring_piece(ctx, b, way);
+	if (rc <= 0)
+		return rc;
+	return ring_piece(ctx, b, way) ? -1 : 0;
+}
+
+static __always_inline void *ring_hot_rx(struct toe_ring_ctl *ctl)
+{
+	return (void *)ctl + (TOE_HOT_RX - TOE_CHUNK_DATA);
+}
+
+static __always_inline void *ring_hot_tx(struct toe_ring_ctl *ctl)
+{
+	return (void *)ctl + (TOE_HOT_TX - TOE_CHUNK_DATA);
 }
 
 /* The library's positions, checked; rx_read must lie in [rcv_nxt - size, rcv_nxt]. */

@@ -105,13 +105,29 @@ static __always_inline __u32 text_base(const struct hw_conn *c, const struct rx 
 	return ring_near(ring_size(c->rx), r->ctl->rx_base, r->read);
 }
 
+/* A call of its own, for its stack: that of the program and of its deepest calls may be 512 bytes in all. */
+static __noinline int text_copy(struct xdp_md *ctx, const struct toe_ring_ref *rx, struct toe_ring_ctl *ctl, __u64 off_len,
+				__u32 at_frame)
+{
+	struct ring_bytes b = {
+		.r = *rx,
+		.hot = ring_hot_rx(ctl),
+		.off = off_len >> 32,
+		.at_frame = at_frame,
+		.len = (__u32)off_len,
+	};
+
+	return ring_copy(ctx, &b, RING_PUT);
+}
+
 /* Returns 0, or -1: dropped, but an acknowledgement is due all the same. */
 static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, const struct text *t, const struct rx *r)
 {
 	__u32 base = text_base(c, r);
+	__u64 off = ring_off(ring_size(c->rx), base, t->seq);
 
 	PUT(r->ctl->rx_base, base);
-	if (ring_copy(ctx, c->rx, base, t->seq, t->off, t->end - t->seq, RING_PUT)) {
+	if (text_copy(ctx, &c->rx, r->ctl, off << 32 | (t->end - t->seq), t->off)) {
 		count(RX_BAD_RING);
 		return -1;
 	}

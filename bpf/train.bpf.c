@@ -112,13 +112,33 @@ static __always_inline int train_headers(struct xdp_md *ctx, const struct train 
 	return 0;
 }
 
+/* Bytes of the tx ring go to the frame: off_len says from where in the ring, and how many. A call of its own: else the verifier
+ * of Linux 6.1 would follow what comes behind for each way through it. */
+static __noinline int tx_bytes(struct xdp_md *ctx, const struct toe_ring_ref *tx, struct toe_ring_ctl *ctl, __u64 off_len,
+			       __u32 at_frame)
+{
+	struct ring_bytes b = {
+		.r = *tx,
+		.hot = ring_hot_tx(ctl),
+		.off = off_len >> 32,
+		.at_frame = at_frame,
+		.len = (__u32)off_len,
+	};
+
+	return ring_copy(ctx, &b, RING_GET);
+}
+
 static __always_inline int train_segment(struct xdp_md *ctx, const struct train *t, __u32 i)
 {
 	__u32 len = i + 1 == t->nr ? t->last : t->len;
+	__u64 off = ring_off(ring_size(t->tx), t->base, t->seq + i * t->len);
+	struct toe_ring_ctl *ctl = ring_ctl_of(t->rx);
 
+	if (!ctl)
+		return -1;
 	if (len < t->len && bpf_xdp_adjust_tail(ctx, (int)len - (int)t->len))
 		return -1;
-	if (ring_copy(ctx, t->tx, t->base, t->seq + i * t->len, t->hdr_len, len, RING_GET) || train_headers(ctx, t, i, len))
+	if (tx_bytes(ctx, &t->tx, ctl, off << 32 | len, t->hdr_len) || train_headers(ctx, t, i, len))
 		return -1;
 	return train_alive(t) ? 0 : -1;
 }
@@ -177,11 +197,12 @@ static __always_inline int batch_item(struct xdp_md *ctx, const struct train *no
 static __always_inline int batch_fill(struct xdp_md *ctx, const struct hw_conn *c, struct tx *t)
 {
 	__u32 off = hdr_len(c), have = ctx->data_end - ctx->data;
+	__u64 at = ring_off(ring_size(c->tx), t->ctl->tx_base, t->d.seq);
 	void *data, *end;
 	__u64 sum = 0;
 
 	if (off + t->d.len > have || hdr_resize(ctx, off + t->d.len) ||
-	    ring_copy(ctx, c->tx, t->ctl->tx_base, t->d.seq, off, t->d.len, RING_GET))
+	    tx_bytes(ctx, &c->tx, t->ctl, at << 32 | t->d.len, off))
 		return -1;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;

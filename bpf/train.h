@@ -34,6 +34,7 @@ struct train {
 	__u32 nr_cpu;		/* struct train_slot, struct ack_slot */
 	__u32 seq;		/* of the first segment */
 	__u32 base;		/* of the tx ring */
+	struct toe_ring_ref rx;	/* the control block stands there */
 	struct toe_ring_ref tx;
 	__u16 len;		/* payload bytes of a segment */
 	__u16 last;		/* of the last */
@@ -48,7 +49,7 @@ struct train {
 	__u8 nic;		/* BATCH: by which all segments leave */
 	__u16 app;		/* who sends them */
 };
-_Static_assert(sizeof(struct train) == 44, "train");
+_Static_assert(sizeof(struct train) == 48, "train");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_BATCH_OFF, "the note would be over the items");
 _Static_assert(TRAIN_OFF >= TOE_HDR_MAX + TOE_TAGS_MAX, "the note would be under the headers");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_HDR_LEN(2, 0) + TOE_TRAIN_MSS, "the note would be behind the frame");

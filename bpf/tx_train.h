@@ -57,6 +57,7 @@ static __always_inline int train_note(struct xdp_md *ctx, struct hw_conn *c, con
 	train_take_slot(cpu, note);
 	note->kind = NOTE_TRAIN;
 	note->hw_connid = id;
+	note->rx = c->rx;
 	note->tx = c->tx;
 	note->base = ctl->tx_base;
 	note->v4 = c->min.flow.family == 2;

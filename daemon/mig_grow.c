@@ -42,8 +42,8 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 	filled = rings_tx_filled(c, una, e->min.snd_nxt);
 	old_rx = rings_rx(c);
 	old_tx = rings_tx(c);
-	new_rx = (struct rings_at){ rx, read };
-	new_tx = (struct rings_at){ tx, una };
+	new_rx = rings_at_rx(c->app, rx, read);
+	new_tx = rings_at_tx(c->app, rx, tx, una);
 	copy_ring(c->app, old_rx, new_rx, read, e->min.rcv_nxt - read);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		if (ooo[i].end - read <= ring_size(c->rx) && ooo[i].end - ooo[i].start <= ooo[i].end - read)

@@ -12,35 +12,50 @@ unsigned int rings_order(uint32_t bytes, bool rx)
 	return order;
 }
 
+static char *place(struct app *app, const struct rings_at *at, uint32_t off)
+{
+	uint32_t from = (at->ref.unit % TOE_CHUNK_UNITS << TOE_UNIT_SHIFT) + off;
+
+	if (off < TOE_HOT)
+		return at->hot + off;
+	return (char *)app_ring_chunk(app, at->ref, from >> TOE_CHUNK_SHIFT) + (from & (TOE_CHUNK_DATA - 1));
+}
+
 int rings_iov(struct app *app, struct rings_at at, uint32_t seq, uint32_t len, struct iovec *iov)
 {
-	uint32_t size = ring_size(at.ref), off = ring_off(size, at.base, seq);
+	uint32_t size = ring_size(at.ref), off = ring_off(size, at.base, seq), n;
 	int nr = 0;
 
-	while (len && nr < RINGS_IOV) {
-		uint32_t from = (at.ref.unit % TOE_CHUNK_UNITS << TOE_UNIT_SHIFT) + off;
-		uint32_t n = TOE_CHUNK_DATA - (from & (TOE_CHUNK_DATA - 1));
-		char *chunk = app_ring_chunk(app, at.ref, from >> TOE_CHUNK_SHIFT);
-
-		if (n > size - off)
-			n = size - off;
-		if (n > len)
-			n = len;
-		iov[nr++] = (struct iovec){ chunk + (from & (TOE_CHUNK_DATA - 1)), n };
+	for (; len && nr < RINGS_IOV; len -= n) {
+		n = ring_run(at.ref, off, len);
+		iov[nr++] = (struct iovec){ place(app, &at, off), n };
 		off = off + n < size ? off + n : 0;
-		len -= n;
 	}
 	return nr;
 }
 
+struct rings_at rings_at_rx(struct app *app, struct toe_ring_ref rx, uint32_t base)
+{
+	char *ctl = (char *)app_ring_ctl(app, rx);
+
+	return (struct rings_at){ rx, base, ctl + (TOE_HOT_RX - TOE_CHUNK_DATA) };
+}
+
+struct rings_at rings_at_tx(struct app *app, struct toe_ring_ref rx, struct toe_ring_ref tx, uint32_t base)
+{
+	char *ctl = (char *)app_ring_ctl(app, rx);
+
+	return (struct rings_at){ tx, base, ctl + (TOE_HOT_TX - TOE_CHUNK_DATA) };
+}
+
 struct rings_at rings_rx(const struct conn *c)
 {
-	return (struct rings_at){ c->rx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->rx_base, __ATOMIC_ACQUIRE) };
+	return rings_at_rx(c->app, c->rx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->rx_base, __ATOMIC_ACQUIRE));
 }
 
 struct rings_at rings_tx(const struct conn *c)
 {
-	return (struct rings_at){ c->tx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->tx_base, __ATOMIC_ACQUIRE) };
+	return rings_at_tx(c->app, c->rx, c->tx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->tx_base, __ATOMIC_ACQUIRE));
 }
 
 void rings_base(const struct conn *c, uint32_t rx, uint32_t tx)

@@ -9,12 +9,15 @@
 #include "toe/place.h"
 #include "toe/ring.h"
 
-#define RINGS_IOV	((int)TOE_SLAB_CHUNKS + 1)
+#define RINGS_IOV	((int)TOE_SLAB_CHUNKS + 2)
 
-struct rings_at {		/* a ring, and toe_ring_ctl's base of it */
+struct rings_at {		/* a ring, toe_ring_ctl's base of it, and where its first bytes stand */
 	struct toe_ring_ref ref;
 	uint32_t base;
+	char *hot;
 };
+struct rings_at rings_at_rx(struct app *app, struct toe_ring_ref rx, uint32_t base);
+struct rings_at rings_at_tx(struct app *app, struct toe_ring_ref rx, struct toe_ring_ref tx, uint32_t base);
 struct rings_at rings_rx(const struct conn *c);
 struct rings_at rings_tx(const struct conn *c);
 /* Both rings are empty: where they begin. */

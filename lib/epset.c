@@ -47,9 +47,9 @@ static void activate(struct epset *set)
 	set->daemon_gen = daemon_gen();
 	if (set->daemon_fresh != daemon_fresh())
 		unbind(set);
-	wait_add_daemon(set->slot->fd);
-	st_sc(&set->active, 1);
 	st(&set->rescan, 1);
+	st_sc(&set->active, 1);		/* before it: who is woken by the eventfd looks for events that are ours */
+	wait_add_daemon(set->slot->fd);
 }
 
 bool epset_behind(const struct epset *set)

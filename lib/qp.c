@@ -254,54 +254,45 @@ static void desc_put(uint8_t *room, const struct ring *r, const struct toe_desc 
 static void write_small(const struct qp *qp, const struct ring *r, const struct toe_desc *desc)
 {
 	_Alignas(struct toe_desc) uint8_t frame[TOE_HDR_MAX + QP_SMALL];
-	uint8_t *payload = frame + r->hdr_len;
-	size_t len = desc->len, a = 0, b;
-	uint8_t *from;
+	uint8_t *payload = frame + r->hdr_len, *from;
+	size_t len = desc->len, at, n;
 
 	memset(frame, 0, TOE_HDR_MAX);
-	if (len) {
-		from = tx_piece(r, desc->seq, len, &a);
-		memcpy(payload, from, a);
-	}
-	if (a < len) {
-		from = tx_piece(r, desc->seq + a, len - a, &b);
-		memcpy(payload + a, from, b);
+	for (at = 0; at < len; at += n) {
+		from = tx_piece(r, desc->seq + at, len - at, &n);
+		memcpy(payload + at, from, n);
 	}
 	desc_put(frame, r, desc, csum_partial(payload, len));
 	sys3(SYS_write, ld(&qp->fd), frame, r->hdr_len + len);
 }
 
+/* The ring's end, its first bytes, what follows them. */
+#define PIECES	3
+
 /* From where it lies. */
 static void write_vector(const struct qp *qp, const struct ring *r, const struct toe_desc *desc)
 {
 	_Alignas(struct toe_desc) uint8_t room[TOE_HDR_MAX] = { 0 };
-	struct iovec iov[3] = { { room, r->hdr_len } };
-	size_t a, len = desc->len;
-	uint16_t csum;
-	int n = 2;
+	struct iovec iov[1 + PIECES] = { { room, r->hdr_len } }, *v = iov;
+	size_t at = 0, len = desc->len;
+	uint16_t csum = 0;
 
-	iov[1].iov_base = tx_piece(r, desc->seq, len, &a);
-	iov[1].iov_len = a;
-	csum = csum_partial(iov[1].iov_base, a);
-	if (a < len) {
-		iov[2].iov_base = tx_piece(r, desc->seq + a, len - a, &iov[2].iov_len);
-		csum = csum_join(csum, csum_partial(iov[2].iov_base, len - a), a);
-		n = 3;
+	while (at < len && v < iov + PIECES) {
+		v++;
+		v->iov_base = tx_piece(r, desc->seq + at, len - at, &v->iov_len);
+		csum = csum_join(csum, csum_partial(v->iov_base, v->iov_len), at);
+		at += v->iov_len;
 	}
 	desc_put(room, r, desc, csum);
-	sys3(SYS_writev, ld(&qp->fd), iov, n);
+	sys3(SYS_writev, ld(&qp->fd), iov, v - iov + 1);
 }
 
-/* The frame is as long as a segment. Behind the header room it may hold what it likes: the first bytes of the
- * first segment serve, and where its chunk ends the slack behind it. */
+/* The frame is as long as a segment. Behind the header room it may hold what it likes. */
 void qp_train(struct qp *qp, const struct ring *r, const struct toe_desc *desc)
 {
 	_Alignas(struct toe_desc) uint8_t room[TOE_HDR_MAX] = { 0 };
-	struct iovec iov[2] = { { room, r->hdr_len } };
-	size_t piece;
+	struct iovec iov[2] = { { room, r->hdr_len }, { r->tx, desc->len } };
 
-	iov[1].iov_base = tx_piece(r, desc->seq, desc->len, &piece);
-	iov[1].iov_len = desc->len;
 	desc_put(room, r, desc, 0);
 	sys3(SYS_writev, ld(&qp->fd), iov, 2);
 }

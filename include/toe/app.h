@@ -63,7 +63,7 @@ struct toe_moved {
 #define TOE_TABLE_SIZE		(TOE_SONODES * sizeof(struct toe_sonode) + sizeof(struct toe_moved))
 
 #define TOE_APP_MAGIC		0x746f6564U
-#define TOE_APP_VERSION		6
+#define TOE_APP_VERSION		7
 
 enum toe_msg_type {
 	/* request: version. reply: app, known, fds: [0] sonode table memfd, [1] eventfd that

@@ -22,13 +22,16 @@
  * A slab is one mmapable array map of SLAB_CHUNKS values. Each chunk holds 64 KiB
  * of ring bytes, four units, and then a slack page: the verifier bounds a copy by (largest
  * offset + largest length), so a value must be longer than the data. No copy ever enters the
- * slack; the first receive chunk keeps struct toe_ring_ctl there. A ring is a run of units
- * of one slab (toe/place.h).
+ * slack; the first receive chunk keeps struct toe_ring_ctl there, and the first TOE_HOT bytes of both rings. A ring is a run of
+ * units of one slab (toe/place.h).
  */
 #define TOE_CHUNK_SHIFT		16
 #define TOE_CHUNK_DATA		(1U << TOE_CHUNK_SHIFT)	/* bytes */
 #define TOE_CHUNK_SLACK		4096U			/* bytes */
 #define TOE_CHUNK_SIZE		(TOE_CHUNK_DATA + TOE_CHUNK_SLACK)
+#define TOE_HOT			1280U	/* bytes */
+#define TOE_HOT_RX		(TOE_CHUNK_DATA + 256)
+#define TOE_HOT_TX		(TOE_HOT_RX + TOE_HOT)
 #define TOE_SLAB_CHUNKS		128U
 #define TOE_UNIT_SHIFT		14
 #define TOE_CHUNK_UNITS		(TOE_CHUNK_DATA >> TOE_UNIT_SHIFT)

@@ -5,6 +5,10 @@
  * The byte with sequence number s stands (s - base) modulo the ring's size behind its beginning. base (toe_ring_ctl.rx_base,
  * tx_base) is at most 2^31 before any byte that the ring holds; whoever fills the ring sets it anew when it is empty, and
  * moves it by a multiple of the size when it falls that far behind, which changes no byte's place.
+ *
+ * The first TOE_HOT bytes of a ring do not stand at its beginning but behind the control block, those of the rx ring and
+ * of the tx ring in one page: a connection of short messages, whose rings are empty again and again, needs one page
+ * of all its rings, where three would be in no TLB when there are many connections.
  */
 #ifndef TOE_PLACE_H
 #define TOE_PLACE_H
@@ -43,6 +47,17 @@ TOE_PURE __u32 ring_off(__u32 size, __u32 base, __u32 seq)
 	__u32 off = seq - base;
 
 	return off < size ? off : off % size;
+}
+
+/* Bytes from off on, but not more than len, that lie one behind the other. */
+TOE_PURE __u32 ring_run(struct toe_ring_ref r, __u32 off, __u32 len)
+{
+	__u32 room = ring_size(r) - off, chunk = TOE_CHUNK_DATA - (((r.unit << TOE_UNIT_SHIFT) + off) & (TOE_CHUNK_DATA - 1));
+
+	room = room < chunk ? room : chunk;
+	if (off < TOE_HOT && TOE_HOT - off < room)
+		room = TOE_HOT - off;
+	return room < len ? room : len;
 }
 
 /* base, not too far behind seq. */

@@ -58,7 +58,7 @@ _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
  * TCP_INFO of a connection in hardware, as far as toe_ring_ctl does not tell: daemon -> library on request
  * (TOE_MSG_INFO), in the slack of the first receive chunk. Fields as in struct tcp_info.
  */
-#define TOE_INFO_OFF		(TOE_CHUNK_DATA + 1024)
+#define TOE_INFO_OFF		(TOE_CHUNK_DATA + 128)
 struct toe_info {
 	__u64 bytes_acked;
 	__u64 bytes_received;

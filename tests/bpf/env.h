@@ -253,13 +253,22 @@ static inline struct toe_qp_wake *env_wake(unsigned int chunk)
 	return (struct toe_qp_wake *)env_chunk(chunk);
 }
 
+/* Byte off of the ring that begins with this chunk. */
+static inline unsigned char *env_place(unsigned int chunk, __u32 off)
+{
+	if (off < TOE_HOT && chunk >= CHUNK_TX)
+		return env_chunk(chunk - CHUNK_TX + CHUNK_RX) + TOE_HOT_TX + off;
+	if (off < TOE_HOT)
+		return env_chunk(chunk) + TOE_HOT_RX + off;
+	return env_chunk(chunk + off / TOE_CHUNK_DATA) + off % TOE_CHUNK_DATA;
+}
+
 /* tx rings of these tests begin at 0. */
 static inline unsigned char *env_ring(unsigned int chunk, __u32 seq)
 {
 	struct toe_ring_ctl *ctl = (struct toe_ring_ctl *)(env_chunk(chunk) + TOE_CHUNK_DATA);
-	__u32 off = ring_off(ENV_RING, chunk >= CHUNK_TX ? 0 : ctl->rx_base, seq);
 
-	return env_chunk(chunk + off / TOE_CHUNK_DATA) + off % TOE_CHUNK_DATA;
+	return env_place(chunk, ring_off(ENV_RING, chunk >= CHUNK_TX ? 0 : ctl->rx_base, seq));
 }
 
 static inline bool env_woken(void)	/* takes the bit */

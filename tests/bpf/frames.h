@@ -346,6 +346,7 @@ static inline void forget_all(void)
 	memset(env_ctl(), 0, sizeof(struct toe_ring_ctl));
 	memset(env_chunk(CHUNK_RX), 0, TOE_CHUNK_DATA);
 	memset(env_chunk(CHUNK_RX + 1), 0, TOE_CHUNK_DATA);
+	memset(env_place(CHUNK_RX, 0), 0, TOE_HOT);
 	memset(&env.clock[ENV_ID], 0, sizeof(struct hw_clock));
 	memset(env_wake(CHUNK_QP), 0, sizeof(struct toe_qp_wake));
 	memset(env_wake(CHUNK_DAEMON), 0, sizeof(struct toe_qp_wake));

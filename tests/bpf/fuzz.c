@@ -37,6 +37,7 @@ static const __u8 *ring(void)		/* chunks are not neighbours in memory: the slack
 
 	for (unsigned int i = 0; i < ENV_CHUNKS; i++)
 		memcpy(now + i * TOE_CHUNK_DATA, env_chunk(CHUNK_RX + i), TOE_CHUNK_DATA);
+	memcpy(now, env_place(CHUNK_RX, 0), TOE_HOT);
 	return now;
 }
 

@@ -346,7 +346,7 @@ static void walk_ring(unsigned int order, __u32 far)
 		for (__u32 k = s.seq; k != s.seq + s.len; k++) {
 			__u32 at = (k - (RCV0 - 10 - far)) % size;
 
-			assert_int_equal(env_chunk(CHUNK_RX + at / TOE_CHUNK_DATA)[at % TOE_CHUNK_DATA], pattern(k));
+			assert_int_equal(*env_place(CHUNK_RX, at), pattern(k));
 		}
 	}
 	assert_int_equal(env_ctl()->rx_base == RCV0 - 10 - far, !far);

@@ -85,7 +85,7 @@ static void test_put(void **state)
 		big[i] = pat(i);
 	assert_int_equal(ring_put(&r, &iov, 1, 0, sizeof(big)), r.tx_size);
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 1), 0);
-	assert_ptr_equal(tx_piece(&r, 0xffffff00, 1000, &n), r.tx);	/* it was empty: it starts over */
+	assert_ptr_equal(tx_piece(&r, 0xffffff00, 1000, &n), ring_hot_tx(&r));	/* it was empty: it starts over */
 	assert_int_equal(n, 1000);
 	assert_int_equal(*tx_piece(&r, 0, 1000, &n), pat(0x100));
 	assert_int_equal(*tx_piece(&r, 0xffffff00 + TOE_CHUNK_DATA - 7, 1000, &n), pat(TOE_CHUNK_DATA - 7));
@@ -100,6 +100,31 @@ static void test_put(void **state)
 	assert_int_equal(ring_take(&r, &iov, 1, 0, 1, false, false), -ESTALE);
 }
 
+/* The first bytes of both rings stand behind the control block, what follows them where their units are. */
+static void test_hot(void **state)
+{
+	static uint8_t big[3000];
+	struct iovec iov = { big, sizeof(big) };
+	struct ring r = make(700, 0xffffff00);
+	uint8_t *page = (uint8_t *)r.ctl;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(big); i++)
+		big[i] = pat(i);
+	assert_int_equal(ring_put(&r, &iov, 1, 0, sizeof(big)), sizeof(big));
+	assert_memory_equal(page + 256 + TOE_HOT, big, TOE_HOT);
+	assert_memory_equal(r.tx + TOE_HOT, big + TOE_HOT, sizeof(big) - TOE_HOT);
+	assert_ptr_equal(tx_piece(&r, 0xffffff00, 2000, &n), page + 256 + TOE_HOT);
+	assert_int_equal(n, TOE_HOT);
+	r.ctl->rx_base = 700;
+	assert_ptr_equal(rx_piece(&r, 700, 2000, &n), page + 256);
+	assert_int_equal(n, TOE_HOT);
+	assert_ptr_equal(rx_piece(&r, 700 + TOE_HOT, 700, &n), r.rx + TOE_HOT);
+	assert_int_equal(n, 700);
+	assert_true(page + TOE_HOT_TX - TOE_CHUNK_DATA + TOE_HOT <= r.rx + TOE_CHUNK_SIZE);
+}
+
 /* A byte that is still there keeps the ring from starting over. */
 static void test_start_over(void **state)
 {
@@ -112,14 +137,14 @@ static void test_start_over(void **state)
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), 100);
 	r.ctl->snd_una = 5099;
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), 100);
-	assert_ptr_equal(tx_piece(&r, 5100, 1, &n), r.tx + 100);
+	assert_ptr_equal(tx_piece(&r, 5100, 1, &n), ring_hot_tx(&r) + 100);
 	r.ctl->snd_una = 5200;
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), 100);
-	assert_ptr_equal(tx_piece(&r, 5200, 1, &n), r.tx);
+	assert_ptr_equal(tx_piece(&r, 5200, 1, &n), ring_hot_tx(&r));
 	r.ctl->snd_una = 5300;
 	r.ctl->tx_filled |= TOE_FROZEN;
 	assert_int_equal(ring_put(&r, &iov, 1, 0, 100), -ESTALE);
-	assert_ptr_equal(tx_piece(&r, 5200, 1, &n), r.tx);
+	assert_ptr_equal(tx_piece(&r, 5200, 1, &n), ring_hot_tx(&r));
 }
 
 /* SO_SNDBUF holds all that is kept, TCP_NOTSENT_LOWAT what has not left. */
@@ -305,7 +330,8 @@ static void test_wake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take), cmocka_unit_test(test_put), cmocka_unit_test(test_start_over), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_take), cmocka_unit_test(test_put), cmocka_unit_test(test_hot),
+		cmocka_unit_test(test_start_over), cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_csum),
 		cmocka_unit_test(test_wake),
 	};

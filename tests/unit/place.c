@@ -57,10 +57,33 @@ static void walk(void **state)
 	}
 }
 
+/* Each ring at each place in a chunk: its pieces are all of it, and none goes on behind its first bytes or a chunk. */
+static void runs(void **state)
+{
+	(void)state;
+	for (unsigned int o = 0; o <= TOE_MAX_ORDER; o++) {
+		for (unsigned int unit = 0; unit <= TOE_CHUNK_UNITS; unit += ring_align(o)) {
+			struct toe_ring_ref r = { .unit = unit & 0xfff, .order = o & 15 };
+			__u32 off = 0, at, n;
+
+			assert_int_equal(ring_run(r, 0, ~0U), TOE_HOT);
+			assert_int_equal(ring_run(r, 100, 7), 7);
+			for (; off < ring_size(r); off += n) {
+				at = (unit << TOE_UNIT_SHIFT) + off;
+				n = ring_run(r, off, ~0U);
+				assert_true(n > 0 && off + n <= ring_size(r));
+				assert_int_equal(at >> TOE_CHUNK_SHIFT, (at + n - 1) >> TOE_CHUNK_SHIFT);
+				assert_int_equal(off < TOE_HOT, off + n <= TOE_HOT);
+			}
+			assert_int_equal(off, ring_size(r));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes), cmocka_unit_test(references), cmocka_unit_test(walk),
+		cmocka_unit_test(sizes), cmocka_unit_test(references), cmocka_unit_test(walk), cmocka_unit_test(runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
