@@ -32,6 +32,7 @@
 #define TOE_HOT			1280U	/* bytes */
 #define TOE_HOT_RX		(TOE_CHUNK_DATA + 256)
 #define TOE_HOT_TX		(TOE_HOT_RX + TOE_HOT)
+_Static_assert(TOE_HOT_TX + 2 * TOE_HOT <= TOE_CHUNK_SIZE, "largest offset and largest length of a copy");
 #define TOE_SLAB_CHUNKS		128U
 #define TOE_UNIT_SHIFT		14
 #define TOE_CHUNK_UNITS		(TOE_CHUNK_DATA >> TOE_UNIT_SHIFT)
