@@ -83,7 +83,7 @@ static __always_inline int ring_chunk(struct xdp_md *ctx, const struct ring_byte
 /* Those that lie together. 1: more are left. */
 static __always_inline int ring_piece(struct xdp_md *ctx, struct ring_bytes *b, enum ring_way way)
 {
-	__u32 len = ring_run(b->r, b->off, b->len);
+	__u32 len = ring_run(ring_size(b->r), b->off, b->len);
 
 	if (b->off < TOE_HOT ? ring_hot(ctx, b, len, way) : ring_chunk(ctx, b, len, way))
 		return -1;
@@ -95,27 +95,23 @@ static __always_inline int ring_piece(struct xdp_md *ctx, struct ring_bytes *b, 
 	return 1;
 }
 
-/* Three pieces at most: the ring's end, its first bytes, what follows them. */
-static __always_inline int ring_copy(struct xdp_md *ctx, struct ring_bytes *b, enum ring_way way)
+/*
+ * off_len: from where in the ring (above), and how many bytes. Three pieces at most: the ring's end, its first bytes, what follows
+ * them. To be called from a function that is not inlined: 6.1 allows a program and its deepest calls 512 bytes of
+ * stack in all, and follows what comes behind for each way through this.
+ */
+static __always_inline int ring_copy(struct xdp_md *ctx, const struct toe_ring_ref *r, void *hot, __u64 off_len,
+				     __u32 at_frame, enum ring_way way)
 {
-	int rc = ring_piece(ctx, b, way);
+	struct ring_bytes b = { .r = *r, .hot = hot, .off = off_len >> 32, .at_frame = at_frame, .len = (__u32)off_len };
+	int rc = ring_piece(ctx, &b, way);
 
 	if (rc <= 0)
 		return rc;
-	rc = ring_piece(ctx, b, way);
+	rc = ring_piece(ctx, &b, way);
 	if (rc <= 0)
 		return rc;
-	return ring_piece(ctx, b, way) ? -1 : 0;
-}
-
-static __always_inline void *ring_hot_rx(struct toe_ring_ctl *ctl)
-{
-	return (void *)ctl + (TOE_HOT_RX - TOE_CHUNK_DATA);
-}
-
-static __always_inline void *ring_hot_tx(struct toe_ring_ctl *ctl)
-{
-	return (void *)ctl + (TOE_HOT_TX - TOE_CHUNK_DATA);
+	return ring_piece(ctx, &b, way) ? -1 : 0;
 }
 
 /* The library's positions, checked; rx_read must lie in [rcv_nxt - size, rcv_nxt]. */

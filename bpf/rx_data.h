@@ -105,19 +105,10 @@ static __always_inline __u32 text_base(const struct hw_conn *c, const struct rx 
 	return ring_near(ring_size(c->rx), r->ctl->rx_base, r->read);
 }
 
-/* A call of its own, for its stack: that of the program and of its deepest calls may be 512 bytes in all. */
 static __noinline int text_copy(struct xdp_md *ctx, const struct toe_ring_ref *rx, struct toe_ring_ctl *ctl, __u64 off_len,
 				__u32 at_frame)
 {
-	struct ring_bytes b = {
-		.r = *rx,
-		.hot = ring_hot_rx(ctl),
-		.off = off_len >> 32,
-		.at_frame = at_frame,
-		.len = (__u32)off_len,
-	};
-
-	return ring_copy(ctx, &b, RING_PUT);
+	return ring_copy(ctx, rx, ring_hot_rx(ctl), off_len, at_frame, RING_PUT);
 }
 
 /* Returns 0, or -1: dropped, but an acknowledgement is due all the same. */

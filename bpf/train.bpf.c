@@ -112,20 +112,10 @@ static __always_inline int train_headers(struct xdp_md *ctx, const struct train 
 	return 0;
 }
 
-/* Bytes of the tx ring go to the frame: off_len says from where in the ring, and how many. A call of its own: else the verifier
- * of Linux 6.1 would follow what comes behind for each way through it. */
 static __noinline int tx_bytes(struct xdp_md *ctx, const struct toe_ring_ref *tx, struct toe_ring_ctl *ctl, __u64 off_len,
 			       __u32 at_frame)
 {
-	struct ring_bytes b = {
-		.r = *tx,
-		.hot = ring_hot_tx(ctl),
-		.off = off_len >> 32,
-		.at_frame = at_frame,
-		.len = (__u32)off_len,
-	};
-
-	return ring_copy(ctx, &b, RING_GET);
+	return ring_copy(ctx, tx, ring_hot_tx(ctl), off_len, at_frame, RING_GET);
 }
 
 static __always_inline int train_segment(struct xdp_md *ctx, const struct train *t, __u32 i)

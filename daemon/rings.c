@@ -27,7 +27,7 @@ int rings_iov(struct app *app, struct rings_at at, uint32_t seq, uint32_t len, s
 	int nr = 0;
 
 	for (; len && nr < RINGS_IOV; len -= n) {
-		n = ring_run(at.ref, off, len);
+		n = ring_run(size, off, len);
 		iov[nr++] = (struct iovec){ place(app, &at, off), n };
 		off = off + n < size ? off + n : 0;
 	}
@@ -36,16 +36,12 @@ int rings_iov(struct app *app, struct rings_at at, uint32_t seq, uint32_t len, s
 
 struct rings_at rings_at_rx(struct app *app, struct toe_ring_ref rx, uint32_t base)
 {
-	char *ctl = (char *)app_ring_ctl(app, rx);
-
-	return (struct rings_at){ rx, base, ctl + (TOE_HOT_RX - TOE_CHUNK_DATA) };
+	return (struct rings_at){ rx, base, ring_hot_rx(app_ring_ctl(app, rx)) };
 }
 
 struct rings_at rings_at_tx(struct app *app, struct toe_ring_ref rx, struct toe_ring_ref tx, uint32_t base)
 {
-	char *ctl = (char *)app_ring_ctl(app, rx);
-
-	return (struct rings_at){ tx, base, ctl + (TOE_HOT_TX - TOE_CHUNK_DATA) };
+	return (struct rings_at){ tx, base, ring_hot_tx(app_ring_ctl(app, rx)) };
 }
 
 struct rings_at rings_rx(const struct conn *c)

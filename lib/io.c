@@ -72,11 +72,9 @@ static ssize_t kernel_send(int fd, const struct io *io)
 {
 	int flags = io->flags | MSG_NOSIGNAL | MSG_DONTWAIT;
 
-	if (io->done)
-		return kernel_rest(fd, io, flags, true);
-	if (io->msg)
+	if (io->msg && !io->done)
 		return result_of(sys3(SYS_sendmsg, fd, io->msg, flags));
-	if (io->niov == 1)
+	if (io->niov == 1 && !io->done)
 		return result_of(sys6(SYS_sendto, fd, (long)io->iov->iov_base, io->len, flags, 0, 0));
 	return kernel_rest(fd, io, flags, true);
 }

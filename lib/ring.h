@@ -131,33 +131,22 @@ struct ring {
 static inline uint8_t *ring_piece(uint8_t *ring, uint8_t *hot, uint32_t size, uint32_t base, uint32_t seq, size_t len,
 				  size_t *piece)
 {
-	uint32_t off = ring_off(size, base, seq), at = off & (TOE_CHUNK_DATA - 1);
-	size_t room = TOE_CHUNK_DATA - at < size - off ? TOE_CHUNK_DATA - at : size - off;
+	uint32_t off = ring_off(size, base, seq);
 
+	*piece = ring_run(size, off, len < size ? (uint32_t)len : size);
 	if (off < TOE_HOT)
-		room = TOE_HOT - off;
-	*piece = len < room ? len : room;
-	return off < TOE_HOT ? hot + off : ring + (size_t)(off >> TOE_CHUNK_SHIFT) * TOE_CHUNK_SIZE + at;
-}
-
-static inline uint8_t *ring_hot_rx(const struct ring *r)
-{
-	return (uint8_t *)r->ctl + (TOE_HOT_RX - TOE_CHUNK_DATA);
-}
-
-static inline uint8_t *ring_hot_tx(const struct ring *r)
-{
-	return (uint8_t *)r->ctl + (TOE_HOT_TX - TOE_CHUNK_DATA);
+		return hot + off;
+	return ring + (size_t)(off >> TOE_CHUNK_SHIFT) * TOE_CHUNK_SIZE + (off & (TOE_CHUNK_DATA - 1));
 }
 
 static inline uint8_t *rx_piece(const struct ring *r, uint32_t seq, size_t len, size_t *piece)
 {
-	return ring_piece(r->rx, ring_hot_rx(r), r->rx_size, ld(&r->ctl->rx_base), seq, len, piece);
+	return ring_piece(r->rx, ring_hot_rx(r->ctl), r->rx_size, ld(&r->ctl->rx_base), seq, len, piece);
 }
 
 static inline uint8_t *tx_piece(const struct ring *r, uint32_t seq, size_t len, size_t *piece)
 {
-	return ring_piece(r->tx, ring_hot_tx(r), r->tx_size, ld(&r->ctl->tx_base), seq, len, piece);
+	return ring_piece(r->tx, ring_hot_tx(r->ctl), r->tx_size, ld(&r->ctl->tx_base), seq, len, piece);
 }
 
 /* The application is about to read, and then to write: with many connections neither place is in a cache. */
@@ -167,7 +156,7 @@ static inline void ring_prefetch(const struct ring *r)
 	size_t n;
 
 	__builtin_prefetch(rx_piece(r, (uint32_t)ld(&r->ctl->rx_read), 1, &n));
-	__builtin_prefetch(filled == ld(&r->ctl->snd_una) ? ring_hot_tx(r) : tx_piece(r, filled, 1, &n), 1);
+	__builtin_prefetch(filled == ld(&r->ctl->snd_una) ? ring_hot_tx(r->ctl) : tx_piece(r, filled, 1, &n), 1);
 }
 
 /* Bytes that can be read; 0 also if the positions make no sense. */

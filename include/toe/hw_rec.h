@@ -78,10 +78,8 @@ struct hw_rec {
 	__u32 prr_rtx;		/* sent again since */
 	__u32 prr_seen;		/* delivered since, as last looked at */
 	__u32 prr_may;		/* may have been sent since */
-	__u32 prr_slow;		/* snd_una has moved: a segment more */
-	__u32 pad;
 	struct toe_sieve sieve;	/* the last, so that what is left of it need not be cleared */
 };
-_Static_assert(sizeof(struct hw_rec) == 1240, "hw_rec");
+_Static_assert(sizeof(struct hw_rec) == 1232, "hw_rec");
 
 #endif

@@ -30,9 +30,9 @@
 #define TOE_CHUNK_SLACK		4096U			/* bytes */
 #define TOE_CHUNK_SIZE		(TOE_CHUNK_DATA + TOE_CHUNK_SLACK)
 #define TOE_HOT			1280U	/* bytes */
-#define TOE_HOT_RX		(TOE_CHUNK_DATA + 256)
+#define TOE_HOT_RX		256U	/* behind the beginning of the slack */
 #define TOE_HOT_TX		(TOE_HOT_RX + TOE_HOT)
-_Static_assert(TOE_HOT_TX + 2 * TOE_HOT <= TOE_CHUNK_SIZE, "largest offset and largest length of a copy");
+_Static_assert(TOE_HOT_TX + 2 * TOE_HOT <= TOE_CHUNK_SLACK, "largest offset and largest length of a copy");
 #define TOE_SLAB_CHUNKS		128U
 #define TOE_UNIT_SHIFT		14
 #define TOE_CHUNK_UNITS		(TOE_CHUNK_DATA >> TOE_UNIT_SHIFT)

@@ -49,15 +49,27 @@ TOE_PURE __u32 ring_off(__u32 size, __u32 base, __u32 seq)
 	return off < size ? off : off % size;
 }
 
-/* Bytes from off on, but not more than len, that lie one behind the other. */
-TOE_PURE __u32 ring_run(struct toe_ring_ref r, __u32 off, __u32 len)
+/* Bytes from off on, but not more than len, that lie one behind the other. (A ring of less than a chunk lies in one, any
+ * other begins with one.) */
+TOE_PURE __u32 ring_run(__u32 size, __u32 off, __u32 len)
 {
-	__u32 room = ring_size(r) - off, chunk = TOE_CHUNK_DATA - (((r.unit << TOE_UNIT_SHIFT) + off) & (TOE_CHUNK_DATA - 1));
+	__u32 room = size - off, chunk = TOE_CHUNK_DATA - (off & (TOE_CHUNK_DATA - 1));
 
 	room = room < chunk ? room : chunk;
-	if (off < TOE_HOT && TOE_HOT - off < room)
+	if (off < TOE_HOT)
 		room = TOE_HOT - off;
 	return room < len ? room : len;
+}
+
+/* The first bytes of the ring. */
+TOE_PURE void *ring_hot_rx(void *ctl)
+{
+	return (char *)ctl + TOE_HOT_RX;
+}
+
+TOE_PURE void *ring_hot_tx(void *ctl)
+{
+	return (char *)ctl + TOE_HOT_TX;
 }
 
 /* base, not too far behind seq. */

@@ -81,7 +81,7 @@ TOE_PURE void rec_recovery(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 
 	rec_enter(c, r, TOE_CA_RECOVERY, now_us);
 	r->prr_flight = cc_flight(c) - c->sacked + c->min.snd_mss;	/* a segment's SACK was the last straw */
-	r->prr_rtx = r->prr_seen = r->prr_may = r->prr_slow = 0;
+	r->prr_rtx = r->prr_seen = r->prr_may = 0;
 	if (reduced)		/* once a round trip */
 		return;
 	c->min.ssthresh = cc_alg_lost(c, r, 0);
@@ -275,29 +275,28 @@ TOE_PURE __u32 rec_sacked(const struct hw_conn *c, const struct hw_rec *r)
  * and be lost once more. Not where a window is no more than a burst that may leave at once anyway: in one of few segments new
  * ones behind those sent again tell whether these were lost, too, which saves a timeout.
  */
-TOE_PURE __u32 rec_prr(const struct hw_conn *c, struct hw_rec *r, __u32 pipe)
+TOE_PURE __u32 rec_prr(const struct hw_conn *c, struct hw_rec *r, __u32 pipe, __u32 slow)
 {
 	__u32 fresh = c->min.snd_nxt - c->recover, sent = fresh + r->prr_rtx;
 	__u32 delivered = r->prr_flight + fresh - (cc_flight(c) - c->sacked), more = delivered - r->prr_seen;
 
 	if ((__s32)more < 0)	/* an undo, or a peer that took SACKs back */
 		more = 0;
-	if (more || r->prr_slow) {
+	if (more || slow) {
 		if (pipe > c->min.ssthresh)
 			r->prr_may = r->prr_flight ? (__u64)delivered * c->min.ssthresh / r->prr_flight : 0;
 		else
-			r->prr_may = seq_min(seq_max(delivered, sent + more) + r->prr_slow, sent + c->min.ssthresh - pipe);
+			r->prr_may = seq_min(seq_max(delivered, sent + more) + slow, sent + c->min.ssthresh - pipe);
 		r->prr_seen += more;
-		r->prr_slow = 0;
 	}
 	return pipe + seq_max(r->prr_may, sent) - sent;
 }
 
 /*
- * What is lost by now; begins a recovery. Returns how many bytes may be sent again now (0: none),
- * one segment at least if none of those sent again is under way (RFC 6675 section 5 step 4.3).
+ * What is lost by now; begins a recovery. acked: bytes that snd_una has moved since the last look. Returns how many
+ * bytes may be sent again now (0: none), one segment at least if none of those sent again is under way (RFC 6675 section 5 step 4.3).
  */
-TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
+TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 acked, __u32 now_us)
 {
 	__u32 pipe, room;
 	struct sack_sum sum;
@@ -314,11 +313,13 @@ TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 		c->rec |= TOE_REC_BOARD;
 	else
 		c->rec &= ~TOE_REC_BOARD;
-	if (sum.pending && (c->ca_state == TOE_CA_OPEN || c->ca_state == TOE_CA_CWR))
+	if (sum.pending && (c->ca_state == TOE_CA_OPEN || c->ca_state == TOE_CA_CWR)) {
 		rec_recovery(c, r, now_us);
+		acked = 0;
+	}
 	pipe = cc_flight(c) - c->sacked - sum.pending;
 	if (c->ca_state == TOE_CA_RECOVERY && rec_sack(c) && c->min.ssthresh > TOE_MAX_BURST * c->min.snd_mss)
-		cc_set(c, rec_prr(c, r, pipe));
+		cc_set(c, rec_prr(c, r, pipe, acked ? c->min.snd_mss : 0));
 	if (!sum.pending)
 		return 0;
 	room = (__s32)(c->min.cwnd - pipe) > 0 ? c->min.cwnd - pipe : 0;
@@ -331,7 +332,7 @@ TOE_PURE __u32 rec_detect(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 TOE_PURE __u32 rec_look(struct hw_conn *c, struct hw_rec *r, __u32 now_us)
 {
 	rec_fresh(c, r);
-	return rec_detect(c, r, now_us);
+	return rec_detect(c, r, 0, now_us);
 }
 
 /* An acknowledgement has arrived; its SACK blocks were given to sack_block(), snd_una has moved. Returns
@@ -340,7 +341,6 @@ TOE_PURE int rec_acked(struct hw_conn *c, struct hw_rec *r, const struct rec_ack
 {
 	if (a->dsack)
 		rec_dsack(c, r, a);
-	r->prr_slow = a->acked ? c->min.snd_mss : 0;
 	if (a->acked)
 		rec_una(c, r, a);
 	else if (a->dup && !rec_sack(c))
@@ -351,7 +351,7 @@ TOE_PURE int rec_acked(struct hw_conn *c, struct hw_rec *r, const struct rec_ack
 		rec_tlp(c, r, a);
 	if (a->ece)
 		rec_reduce(c, r, 1, a->now_us);
-	return rec_detect(c, r, a->now_us) >= c->min.snd_mss;
+	return rec_detect(c, r, a->acked, a->now_us) >= c->min.snd_mss;
 }
 
 /* The retransmission timer expired: RFC 5681 section 3.1, RFC 6582 3.2 step 4, RFC 6675 section 5.1. */

@@ -88,7 +88,7 @@ struct toe_info {
 	__u8 pad;
 };
 _Static_assert(sizeof(struct toe_info) == 96, "toe_info");
-_Static_assert(TOE_INFO_OFF + sizeof(struct toe_info) <= TOE_HOT_RX, "toe_info would be in a ring");
+_Static_assert(TOE_INFO_OFF + sizeof(struct toe_info) <= TOE_CHUNK_DATA + TOE_HOT_RX, "toe_info would be in a ring");
 
 #define TOE_QP_WORDS		(TOE_MAX_CONNS / 64)	/* 1024 */
 #define TOE_QP_SUMMARY		(TOE_QP_WORDS / 64)	/* 16 */

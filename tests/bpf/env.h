@@ -257,9 +257,9 @@ static inline struct toe_qp_wake *env_wake(unsigned int chunk)
 static inline unsigned char *env_place(unsigned int chunk, __u32 off)
 {
 	if (off < TOE_HOT && chunk >= CHUNK_TX)
-		return env_chunk(chunk - CHUNK_TX + CHUNK_RX) + TOE_HOT_TX + off;
+		return ring_hot_tx(env_chunk(chunk - CHUNK_TX + CHUNK_RX) + TOE_CHUNK_DATA) + off;
 	if (off < TOE_HOT)
-		return env_chunk(chunk) + TOE_HOT_RX + off;
+		return ring_hot_rx(env_chunk(chunk) + TOE_CHUNK_DATA) + off;
 	return env_chunk(chunk + off / TOE_CHUNK_DATA) + off % TOE_CHUNK_DATA;
 }
 

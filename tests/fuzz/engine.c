@@ -115,7 +115,7 @@ static void snapshot(struct inv_state *s, uint8_t *ring)
 		  (toe_replay && s->c.state == TOE_HOLD && (s->c.next & TOE_NEXT_STATE) == TOE_HW);
 	for (unsigned int i = 0; i * TOE_CHUNK_DATA < inv_ring(s->c.rx); i++)
 		memcpy(ring + i * TOE_CHUNK_DATA, shim.chunk[CHUNK_RX + i], TOE_CHUNK_DATA);
-	memcpy(ring, (char *)shim.chunk[CHUNK_RX] + TOE_HOT_RX, TOE_HOT);
+	memcpy(ring, ring_hot_rx(ctl()), TOE_HOT);
 }
 
 /* ---- the connection ---- */

@@ -4,7 +4,7 @@
 # Goodput over impaired links, the kernel's CUBIC against toed, with the same seeds: srv as the sender and as the
 # receiver. Every byte is checked and no stream may fail; the figures are printed, not asserted. In `make test`
 # two cells, one short round each; `make impaired` prints the whole table, medians of ROUNDS (3) of TIME (4) seconds, and
-# measures cells below 0.95 anew, with 8 rounds or 16 of 10 s, in some 35 minutes; IMPAIRED=quick a few of its rows,
+# measures cells below 0.95 anew, with 8 rounds or 16 of 10 s, in some 25 minutes; IMPAIRED=quick a few of its rows,
 # ONLY=REGEX those whose name it finds.
 #
 #   cli bulk client (kernel TCP) -- eth0 ---- link ---- eth0 [toed or nothing] -- srv bulk server (libtoe or not)

@@ -353,6 +353,35 @@ static void test_room(void **state)
 	}
 }
 
+/* What the tx ring may keep: twice cwnd, 64 KiB at least, and what was sent beyond cwnd besides, for it has arrived. */
+static void test_tx_most(void **state)
+{
+	static const struct { uint32_t cwnd, flight, most; } t[] = {
+		{ 10000, 0, 65536 }, { 40000, 40000, 80000 }, { 10000, 30000, 85536 }, { 40000, 50000, 90000 },
+		{ 10000, 0xfffffff0, 65536 },		/* no figure of an engine's */
+	};
+	struct toe_ring_ctl was;
+	struct sonode *sn;
+	struct ring r;
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	sn = slot_get(p.fd);
+	assert_int_equal(sonode_ring(sn, sonode_word(sn), &r), 0);
+	assert_true(r.tx_size >= 90000);
+	was = *r.ctl;
+	for (size_t i = 0; i < NR(t); i++) {
+		r.ctl->cwnd = t[i].cwnd;
+		r.ctl->snd_nxt = was.snd_una + t[i].flight;
+		assert_int_equal(sonode_ring(sn, sonode_word(sn), &r), 0);
+		assert_int_equal(r.tx_most, t[i].most);
+	}
+	*r.ctl = was;
+	hang_up(&p);
+}
+
 /* BINDs get lost: who waits is woken all the same, and not by way of the kernel. */
 static void test_lost_binds(void **state)
 {
@@ -517,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_oneshot_move),
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_tx_most),
 		cmocka_unit_test(test_lost_binds),
 		cmocka_unit_test(test_late_thread),
 		cmocka_unit_test(test_added_meanwhile),

@@ -66,11 +66,11 @@ static void runs(void **state)
 			struct toe_ring_ref r = { .unit = unit & 0xfff, .order = o & 15 };
 			__u32 off = 0, at, n;
 
-			assert_int_equal(ring_run(r, 0, ~0U), TOE_HOT);
-			assert_int_equal(ring_run(r, 100, 7), 7);
+			assert_int_equal(ring_run(ring_size(r), 0, ~0U), TOE_HOT);
+			assert_int_equal(ring_run(ring_size(r), 100, 7), 7);
 			for (; off < ring_size(r); off += n) {
 				at = (unit << TOE_UNIT_SHIFT) + off;
-				n = ring_run(r, off, ~0U);
+				n = ring_run(ring_size(r), off, ~0U);
 				assert_true(n > 0 && off + n <= ring_size(r));
 				assert_int_equal(at >> TOE_CHUNK_SHIFT, (at + n - 1) >> TOE_CHUNK_SHIFT);
 				assert_int_equal(off < TOE_HOT, off + n <= TOE_HOT);

@@ -504,9 +504,9 @@ static void reo_timer(void **state)
 
 	(void)state;
 	hear(&c, ISS, SEG(1), SEG(2), 100, 0);
-	assert_int_equal(rec_detect(&c, &sim.r, 100 + RTT / 4 - 1), 0);
+	assert_int_equal(rec_detect(&c, &sim.r, 0, 100 + RTT / 4 - 1), 0);
 	assert_int_equal(c.ca_state, TOE_CA_OPEN);
-	assert_true(rec_detect(&c, &sim.r, 100 + RTT / 4) >= MSS);
+	assert_true(rec_detect(&c, &sim.r, 0, 100 + RTT / 4) >= MSS);
 	assert_int_equal(c.ca_state, TOE_CA_RECOVERY);
 }
 
@@ -561,12 +561,12 @@ static void undo_of_timeout(void **state)
 	(void)state;
 	rec_rto(&c, &sim.r, 100);
 	assert_int_equal(c.min.cwnd, MSS);
-	assert_int_equal(rec_detect(&c, &sim.r, 100), MSS);
+	assert_int_equal(rec_detect(&c, &sim.r, 0, 100), MSS);
 	rec_sent(&c, &sim.r, ISS, MSS, 0, 100, 5000);
 	hear(&c, SEG(1), 0, 0, 300, 4000);
 	assert_int_equal(c.ca_state, TOE_CA_OPEN);
 	assert_true(c.min.cwnd >= 10 * MSS);
-	assert_int_equal(rec_detect(&c, &sim.r, 100000), 0);	/* and nothing else is sent again */
+	assert_int_equal(rec_detect(&c, &sim.r, 0, 100000), 0);	/* and nothing else is sent again */
 }
 
 /* RFC 6298 5.5, RFC 6675 5.1: what was SACKed is not sent again, unless the peer reneged. */
@@ -757,7 +757,7 @@ static void uneven(uint64_t seed)
 	for (seq = ISS + una, len = 0; (len = sack_next(&sim.r, seq, MSS, &seq)); seq += len)
 		assert_int_equal(rec_sent(&c, &sim.r, seq, len, 0, 200, 1), 0);
 	assert_int_equal(sack_next(&sim.r, ISS + una, MSS, &seq), 0);
-	assert_int_equal(rec_detect(&c, &sim.r, 300), 0);
+	assert_int_equal(rec_detect(&c, &sim.r, 0, 300), 0);
 }
 
 static void uneven_segments(void **state)
@@ -821,16 +821,16 @@ static void sieve_waits(void **state)
 	now += RTT / 4 - 1;
 	hear_halves(&c, 60, 80, now);
 	assert_int_equal(sack_next(&sim.r, SEG(32), MSS, &seq), 0);
-	rec_detect(&c, &sim.r, ++now);
+	rec_detect(&c, &sim.r, 0, ++now);
 	assert_int_equal(sack_next(&sim.r, SEG(32), MSS, &seq), MSS);
 	assert_int_equal(sack_next(&sim.r, SEG(59), MSS, &seq), 0);
 	hear(&c, SEG(10), 0, 0, now, 0);			/* five holes are free: they take 32, 34, ... */
 	hear(&c, SEG(58), 0, 0, now, 0);
 	for (int i = 0; i < 8; i++)
-		rec_detect(&c, &sim.r, now);
+		rec_detect(&c, &sim.r, 0, now);
 	assert_true(seq_geq(sim.r.sieve.hole.start, SEG(74)));
 	assert_int_equal(sack_next(&sim.r, SEG(58), MSS, &seq), 0);	/* nor does a hole that took it wait less */
-	rec_detect(&c, &sim.r, now + RTT / 4 - 1);
+	rec_detect(&c, &sim.r, 0, now + RTT / 4 - 1);
 	assert_int_equal(sack_next(&sim.r, SEG(58), MSS, &seq), MSS);
 	assert_int_equal(seq, SEG(58));
 	assert_int_equal(sack_next(&sim.r, SEG(77), MSS, &seq), MSS);
