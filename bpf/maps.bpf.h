@@ -77,7 +77,7 @@ struct {
 	__array(values, struct {
 		__uint(type, BPF_MAP_TYPE_ARRAY);
 		__uint(map_flags, BPF_F_MMAPABLE);
-		__uint(max_entries, TOE_SLAB_CHUNKS);
+		__uint(max_entries, TOE_SLAB_VALUES);
 		__uint(key_size, sizeof(__u32));
 		__uint(value_size, TOE_CHUNK_SIZE);
 	});

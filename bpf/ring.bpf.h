@@ -23,9 +23,9 @@ static __always_inline void *slab_chunk(__u32 slab, __u32 chunk)
 
 static __always_inline struct toe_ring_ctl *ring_ctl_of(struct toe_ring_ref rx)
 {
-	void *p = slab_chunk(rx.slab, rx.unit / TOE_CHUNK_UNITS);
+	void *p = slab_chunk(rx.slab, ring_ctl_value(rx));
 
-	return p ? p + TOE_CHUNK_DATA : NULL;
+	return p ? p + ring_ctl_off(rx) : NULL;
 }
 
 static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)

@@ -252,7 +252,7 @@ static int take_run(struct slab *s, unsigned int order, struct toe_ring_ref *out
 		return unit;
 	*out = (struct toe_ring_ref){ .slab = s->index, .unit = (uint16_t)(unit & 0xfff), .order = order & 15 };
 	if (order >= TOE_ORDER_64)	/* a smaller one is no rx ring, and others may be in its chunk */
-		memset(slab_chunk(s, out->unit / TOE_CHUNK_UNITS) + TOE_CHUNK_DATA, 0, sizeof(struct toe_ring_ctl));
+		memset(slab_ctl(s, *out), 0, sizeof(struct toe_ring_ctl));
 	return 0;
 }
 
@@ -298,7 +298,7 @@ void *app_ring_chunk(struct app *app, struct toe_ring_ref ref, unsigned int inde
 
 struct toe_ring_ctl *app_ring_ctl(struct app *app, struct toe_ring_ref rx)
 {
-	return (struct toe_ring_ctl *)((char *)app_ring_chunk(app, rx, 0) + TOE_CHUNK_DATA);
+	return slab_ctl(app_slab(app, rx.slab), rx);
 }
 
 /* ---- queue pairs ---- */

@@ -108,6 +108,6 @@ int info_write(struct conn *c)
 	o.options = options(e);
 	o.snd_wscale = e->min.snd_wscale;
 	o.rcv_wscale = e->min.rcv_wscale;
-	memcpy((char *)app_ring_ctl(c->app, c->rx) + TOE_INFO_OFF - TOE_CHUNK_DATA, &o, sizeof(o));
+	memcpy((char *)app_ring_ctl(c->app, c->rx) + TOE_INFO_OFF, &o, sizeof(o));
 	return 0;
 }

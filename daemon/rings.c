@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "rings.h"
 
-/* An rx ring has the slack of its first chunk to itself. A tx ring's base is not moved when sequence numbers wrap,
+/* An rx ring begins with a chunk, whose page is its. A tx ring's base is not moved when sequence numbers wrap,
  * so its size is a power of two. */
 unsigned int rings_order(uint32_t bytes, bool rx)
 {

@@ -72,7 +72,7 @@ static void index_give(unsigned int i)
 static int slab_mmap(struct slab *s)
 {
 	s->nr_free = TOE_SLAB_UNITS;
-	s->mem = mmap(NULL, SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	s->mem = mmap(NULL, TOE_SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
 	if (s->mem == MAP_FAILED) {
 		int err = -errno;
 
@@ -88,7 +88,7 @@ static int slab_map(struct slab *s)
 	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE);
 
 	s->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "toe_slab", sizeof(__u32), TOE_CHUNK_SIZE,
-			       TOE_SLAB_CHUNKS, &o);
+			       TOE_SLAB_VALUES, &o);
 	return s->fd < 0 ? -errno : slab_mmap(s);
 }
 
@@ -127,7 +127,7 @@ static struct slab *slab_make(void)
 		goto unmap;
 	return s;
 unmap:
-	munmap(s->mem, SLAB_SIZE);
+	munmap(s->mem, TOE_SLAB_SIZE);
 	close(s->fd);
 free_slab:
 	free(s);
@@ -173,7 +173,7 @@ void slab_delete(struct slab *s)
 
 	bpf_map_delete_elem(engine.slabs, &key);
 	index_give(key);
-	munmap(s->mem, SLAB_SIZE);
+	munmap(s->mem, TOE_SLAB_SIZE);
 	close(s->fd);
 	free(s);
 }

@@ -10,8 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "toe/place.h"
-
-#define SLAB_SIZE	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
+#include "toe/ring.h"
 
 struct slab {
 	struct slab *next;	/* the owner's list */
@@ -49,6 +48,11 @@ void slab_give(struct slab *slab, struct toe_ring_ref ref);
 static inline char *slab_chunk(const struct slab *slab, unsigned int chunk)
 {
 	return slab->mem + (size_t)chunk * TOE_CHUNK_SIZE;
+}
+
+static inline struct toe_ring_ctl *slab_ctl(const struct slab *slab, struct toe_ring_ref rx)
+{
+	return (struct toe_ring_ctl *)(slab->mem + ring_ctl_at(rx));
 }
 
 #endif

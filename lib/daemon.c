@@ -14,7 +14,6 @@
 #include "sonode.h"
 #include "sys.h"
 
-#define SLAB_BYTES	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 #define TABLE_BYTES	((size_t)TOE_TABLE_SIZE)
 #define RETRY_MS	1000
 #define GIVE_UP_MS	30000
@@ -369,7 +368,7 @@ static uint8_t *keep_slab(unsigned int slab, uint8_t *p, uint32_t whose)
 	kept = whose == fresh ? slabs[slab] : NULL;
 	unlock_all(&old);
 	if (kept != p)
-		munmap(p, SLAB_BYTES);
+		munmap(p, TOE_SLAB_SIZE);
 	return kept;
 }
 
@@ -386,11 +385,11 @@ static uint8_t *map_slab(unsigned int slab)
 			real.close(fd);
 		return NULL;
 	}
-	p = mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	p = mmap(NULL, TOE_SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	real.close(fd);
 	if (p == MAP_FAILED)
 		return NULL;
-	madvise(p, SLAB_BYTES, MADV_DONTFORK);
+	madvise(p, TOE_SLAB_SIZE, MADV_DONTFORK);
 	return keep_slab(slab, p, whose);
 }
 

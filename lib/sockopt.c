@@ -101,7 +101,7 @@ union info {			/* the kernel's struct may be longer than the one that we know */
 /* What the daemon tells. */
 static void daemon_info(const struct ring *r, union info *info)
 {
-	const struct toe_info *o = (const void *)(r->rx + TOE_INFO_OFF);
+	const struct toe_info *o = (const void *)((const char *)r->ctl + TOE_INFO_OFF);
 	struct tcp_info *ti = &info->ti;
 
 	ti->tcpi_ca_state = ld(&o->ca_state);

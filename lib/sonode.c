@@ -370,7 +370,7 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 	r->tx = run(tx);
 	if (!r->rx || !r->tx || !r->mss || rx.order < TOE_ORDER_64)
 		return ld(&sh->word) != word ? -ESTALE : -ENOMEM;
-	r->ctl = (struct toe_ring_ctl *)(r->rx + TOE_CHUNK_DATA);
+	r->ctl = (struct toe_ring_ctl *)(daemon_slab(rx.slab) + ring_ctl_at(rx));
 	r->rx_size = ring_size(rx);
 	r->tx_size = ring_size(tx);
 	return 0;

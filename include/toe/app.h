@@ -63,7 +63,7 @@ struct toe_moved {
 #define TOE_TABLE_SIZE		(TOE_SONODES * sizeof(struct toe_sonode) + sizeof(struct toe_moved))
 
 #define TOE_APP_MAGIC		0x746f6564U
-#define TOE_APP_VERSION		7
+#define TOE_APP_VERSION		8
 
 enum toe_msg_type {
 	/* request: version. reply: app, known, fds: [0] sonode table memfd, [1] eventfd that
@@ -72,7 +72,7 @@ enum toe_msg_type {
 	/* request: -. reply: qp, slab, chunk, fds: [0] TAP, non-blocking: a write then
 	 * runs XDP natively (the kernel's tun_can_build_skb()). */
 	TOE_MSG_QP = 2,
-	/* request: slab. reply: fds: [0] map to mmap (TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE). */
+	/* request: slab. reply: fds: [0] map to mmap (TOE_SLAB_SIZE). */
 	TOE_MSG_SLAB = 3,
 	/* request: fd, why. Returns when the connection is on the kernel path.
 	 * rc 0, also if it was there already; -ENOENT: not known. */

@@ -61,6 +61,23 @@ TOE_PURE __u32 ring_run(__u32 size, __u32 off, __u32 len)
 	return room < len ? room : len;
 }
 
+/* The page of an rx ring: in which value of its slab, and where there. */
+TOE_PURE __u32 ring_ctl_value(struct toe_ring_ref rx)
+{
+	return TOE_SLAB_CHUNKS + rx.unit / TOE_CHUNK_UNITS / TOE_VALUE_CTLS;
+}
+
+TOE_PURE __u32 ring_ctl_off(struct toe_ring_ref rx)
+{
+	return (rx.unit / TOE_CHUNK_UNITS & (TOE_VALUE_CTLS - 1)) << TOE_CTL_SHIFT;
+}
+
+/* The same in the slab as it is mapped. */
+TOE_PURE __u32 ring_ctl_at(struct toe_ring_ref rx)
+{
+	return ring_ctl_value(rx) * TOE_CHUNK_SIZE + ring_ctl_off(rx);
+}
+
 /* The first bytes of the ring. */
 TOE_PURE void *ring_hot_rx(void *ctl)
 {

@@ -24,7 +24,7 @@
  */
 #define TOE_FROZEN		(1ULL << 32)
 
-/* In the slack of the first receive chunk, at offset TOE_CHUNK_DATA. */
+/* At the beginning of the rx ring's page (toe/place.h). */
 struct toe_ring_ctl {
 	/* engines -> library */
 	__u32 rcv_nxt;		/* bytes up to here are in the rx ring */
@@ -56,9 +56,9 @@ _Static_assert(sizeof(struct toe_ring_ctl) == 128, "toe_ring_ctl");
 
 /*
  * TCP_INFO of a connection in hardware, as far as toe_ring_ctl does not tell: daemon -> library on request
- * (TOE_MSG_INFO), in the slack of the first receive chunk. Fields as in struct tcp_info.
+ * (TOE_MSG_INFO), in the rx ring's page. Fields as in struct tcp_info.
  */
-#define TOE_INFO_OFF		(TOE_CHUNK_DATA + 128)
+#define TOE_INFO_OFF		128
 struct toe_info {
 	__u64 bytes_acked;
 	__u64 bytes_received;
@@ -88,7 +88,7 @@ struct toe_info {
 	__u8 pad;
 };
 _Static_assert(sizeof(struct toe_info) == 96, "toe_info");
-_Static_assert(TOE_INFO_OFF + sizeof(struct toe_info) <= TOE_CHUNK_DATA + TOE_HOT_RX, "toe_info would be in a ring");
+_Static_assert(TOE_INFO_OFF + sizeof(struct toe_info) <= TOE_HOT_RX, "toe_info would be in a ring");
 
 #define TOE_QP_WORDS		(TOE_MAX_CONNS / 64)	/* 1024 */
 #define TOE_QP_SUMMARY		(TOE_QP_WORDS / 64)	/* 16 */

@@ -171,7 +171,7 @@ static void window_limit(void **state)
 static void other_rings(void **state)
 {
 	struct hw_conn c = test_conn();
-	struct toe_ring_ctl *ctl = (struct toe_ring_ctl *)(env_chunk(CHUNK_RX + 2) + TOE_CHUNK_DATA);
+	struct toe_ring_ctl *ctl = env_ctl_of(CHUNK_RX + 2);
 	struct seg s = plain(RCV0, MSS);
 
 	(void)state;

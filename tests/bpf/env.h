@@ -186,11 +186,11 @@ static inline void *env_mmap(int map, size_t len)
 static inline void env_slab(void)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "slab", 4, TOE_CHUNK_SIZE, TOE_SLAB_CHUNKS, &opts);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "slab", 4, TOE_CHUNK_SIZE, TOE_SLAB_VALUES, &opts);
 
 	TRY(fd >= 0);
 	env_put(env.rx->maps.slabs, 0, &fd);
-	env.slab = env_mmap(fd, (size_t)TOE_CHUNK_SIZE * TOE_SLAB_CHUNKS);
+	env.slab = env_mmap(fd, TOE_SLAB_SIZE);
 }
 
 static inline int env_on_held(void *arg, void *data, size_t len)
@@ -243,9 +243,17 @@ static inline unsigned char *env_chunk(unsigned int n)
 	return env.slab + (size_t)n * TOE_CHUNK_SIZE;
 }
 
+/* Of the rx ring that begins with this chunk. */
+static inline struct toe_ring_ctl *env_ctl_of(unsigned int chunk)
+{
+	struct toe_ring_ref rx = { .unit = (__u16)(chunk * TOE_CHUNK_UNITS) };
+
+	return (struct toe_ring_ctl *)(env.slab + ring_ctl_at(rx));
+}
+
 static inline struct toe_ring_ctl *env_ctl(void)
 {
-	return (struct toe_ring_ctl *)(env_chunk(CHUNK_RX) + TOE_CHUNK_DATA);
+	return env_ctl_of(CHUNK_RX);
 }
 
 static inline struct toe_qp_wake *env_wake(unsigned int chunk)
@@ -257,18 +265,16 @@ static inline struct toe_qp_wake *env_wake(unsigned int chunk)
 static inline unsigned char *env_place(unsigned int chunk, __u32 off)
 {
 	if (off < TOE_HOT && chunk >= CHUNK_TX)
-		return ring_hot_tx(env_chunk(chunk - CHUNK_TX + CHUNK_RX) + TOE_CHUNK_DATA) + off;
+		return ring_hot_tx(env_ctl_of(chunk - CHUNK_TX + CHUNK_RX)) + off;
 	if (off < TOE_HOT)
-		return ring_hot_rx(env_chunk(chunk) + TOE_CHUNK_DATA) + off;
+		return ring_hot_rx(env_ctl_of(chunk)) + off;
 	return env_chunk(chunk + off / TOE_CHUNK_DATA) + off % TOE_CHUNK_DATA;
 }
 
 /* tx rings of these tests begin at 0. */
 static inline unsigned char *env_ring(unsigned int chunk, __u32 seq)
 {
-	struct toe_ring_ctl *ctl = (struct toe_ring_ctl *)(env_chunk(chunk) + TOE_CHUNK_DATA);
-
-	return env_place(chunk, ring_off(ENV_RING, chunk >= CHUNK_TX ? 0 : ctl->rx_base, seq));
+	return env_place(chunk, ring_off(ENV_RING, chunk >= CHUNK_TX ? 0 : env_ctl_of(chunk)->rx_base, seq));
 }
 
 static inline bool env_woken(void)	/* takes the bit */

@@ -89,7 +89,7 @@ static void die(const char *what)
 
 static struct toe_ring_ctl *ctl(void)
 {
-	return (struct toe_ring_ctl *)(shim.chunk[CHUNK_RX] + TOE_CHUNK_DATA);
+	return (struct toe_ring_ctl *)(shim.chunk[SHIM_CHUNKS] + (CHUNK_RX << TOE_CTL_SHIFT));
 }
 
 static struct hw_conn *conn(void)

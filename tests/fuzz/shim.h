@@ -22,7 +22,7 @@ static struct {
 #endif
 	struct toe_dirty dirty;
 	struct toe_qp qp[SHIM_IDS];
-	__u8 *chunk[SHIM_CHUNKS];
+	__u8 *chunk[SHIM_CHUNKS + 1];	/* and the value with their pages */
 	__u64 stat[TOE_NR_STATS], spare;
 	struct toe_held *held[SHIM_HELD];
 	unsigned int nr_held;
@@ -47,6 +47,13 @@ static void *shim_conn(const void *key)
 		if (shim.conn[i].used && !memcmp(&shim.conn[i].c.min.flow, key, sizeof(struct toe_flow)))
 			return &shim.conn[i].c;
 	return NULL;
+}
+
+static void *shim_value(__u32 nr)
+{
+	if (nr == TOE_SLAB_CHUNKS)
+		return shim.chunk[SHIM_CHUNKS];
+	return nr < SHIM_CHUNKS ? shim.chunk[nr] : NULL;
 }
 
 static void *bpf_map_lookup_elem(const void *map, const void *key)
@@ -76,7 +83,7 @@ static void *bpf_map_lookup_elem(const void *map, const void *key)
 	if (map == &slabs)			/* slab 0 is there */
 		return *(const __u32 *)key ? NULL : shim.chunk;
 	if (map == shim.chunk)
-		return *(const __u32 *)key < SHIM_CHUNKS ? shim.chunk[*(const __u32 *)key] : NULL;
+		return shim_value(*(const __u32 *)key);
 	return NULL;
 }
 
@@ -232,7 +239,7 @@ static int shim_run(int (*prog)(struct xdp_md *), const void *data, __u32 *len, 
 
 static void shim_forget(void)
 {
-	__u8 *chunk[SHIM_CHUNKS];
+	__u8 *chunk[SHIM_CHUNKS + 1];
 
 	for (unsigned int i = 0; i < shim.nr_held; i++)
 		free(shim.held[i]);
@@ -240,7 +247,7 @@ static void shim_forget(void)
 	memcpy(chunk, shim.chunk, sizeof(chunk));
 	memset(&shim, 0, sizeof(shim));
 	memcpy(shim.chunk, chunk, sizeof(chunk));
-	for (int i = 0; i < SHIM_CHUNKS; i++) {
+	for (int i = 0; i <= SHIM_CHUNKS; i++) {
 		if (!shim.chunk[i])
 			shim.chunk[i] = malloc(TOE_CHUNK_SIZE);
 		memset(shim.chunk[i], 0, TOE_CHUNK_SIZE);

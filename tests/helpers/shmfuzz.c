@@ -18,10 +18,10 @@
 #include "tests/helpers/pattern.h"
 #include "toe/app.h"
 #include "toe/desc.h"
+#include "toe/place.h"
 #include "toe/ring.h"
 
 #define NR_CONNS	4
-#define SLAB_BYTES	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 #define TABLE_BYTES	((size_t)TOE_SONODES * sizeof(struct toe_sonode))
 
 static uint64_t rnd;
@@ -78,7 +78,7 @@ static uint8_t *slab(unsigned int n)
 		return n < TOE_MAX_SLABS ? slabs[n] : NULL;
 	if (request(&msg, fds))
 		return NULL;
-	slabs[n] = mmap(NULL, SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	slabs[n] = mmap(NULL, TOE_SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	close(fds[0]);
 	if (slabs[n] == MAP_FAILED)
 		die("mmap");
@@ -183,12 +183,11 @@ static void harm(void)
 		break;
 	case 5:
 		if (tmem)
-			scribble(tmem, SLAB_BYTES);
+			scribble(tmem, TOE_SLAB_SIZE);
 		break;
 	default:
 		if (mem && rx.unit < TOE_SLAB_UNITS)
-			scribble(mem + (size_t)rx.unit / TOE_CHUNK_UNITS * TOE_CHUNK_SIZE + TOE_CHUNK_DATA,
-				 sizeof(struct toe_ring_ctl));
+			scribble(mem + ring_ctl_at(rx), sizeof(struct toe_ring_ctl));
 		break;
 	}
 }

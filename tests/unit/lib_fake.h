@@ -32,7 +32,6 @@
 #define FAKE_QPS	32
 #define FAKE_ORDER	4	/* 128 KiB, two chunks */
 #define FAKE_MSS	1448
-#define FAKE_SLAB	((size_t)TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE)
 
 struct fake_conn {
 	int fd, sock, on, drain;
@@ -200,7 +199,7 @@ static void fake_rings(struct fake_conn *c, int i)
 	s->rcv_wscale = 2;
 	r->rx = fake.slab + (size_t)first * TOE_CHUNK_SIZE;
 	r->tx = r->rx + 2 * (size_t)TOE_CHUNK_SIZE;
-	r->ctl = (void *)(r->rx + TOE_CHUNK_DATA);
+	r->ctl = (void *)(fake.slab + ring_ctl_at(s->rx));
 	r->rx_size = r->tx_size = ring_size(s->rx);
 	c->rcv_nxt = random() << 1;
 	c->snd_nxt = random() << 1;
@@ -496,11 +495,11 @@ static void fake_start(void)
 	fake.table_fd = memfd_create("table", MFD_CLOEXEC);
 	fake.slab_fd = memfd_create("slab", MFD_CLOEXEC);
 	if (ftruncate(fake.table_fd, TOE_TABLE_SIZE) ||
-	    ftruncate(fake.slab_fd, FAKE_SLAB))
+	    ftruncate(fake.slab_fd, TOE_SLAB_SIZE))
 		abort();
 	fake.table = mmap(NULL, TOE_TABLE_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_SHARED, fake.table_fd, 0);
-	fake.slab = mmap(NULL, FAKE_SLAB, PROT_READ | PROT_WRITE, MAP_SHARED, fake.slab_fd, 0);
+	fake.slab = mmap(NULL, TOE_SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fake.slab_fd, 0);
 	pthread_create(&fake.server, NULL, fake_server, NULL);
 	pthread_create(&fake.engine, NULL, fake_engine, NULL);
 }

@@ -14,6 +14,7 @@
 #define TOTAL	(4U << 20)
 
 static uint8_t mem[2 * CHUNKS * TOE_CHUNK_SIZE] __attribute__((aligned(64)));
+static uint8_t page[TOE_CTL_SIZE] __attribute__((aligned(64)));
 
 static uint8_t pat(uint32_t seq)
 {
@@ -26,7 +27,8 @@ static struct ring make(uint32_t rcv, uint32_t snd)
 			  .tx_size = CHUNKS * TOE_CHUNK_DATA, .tx_most = CHUNKS * TOE_CHUNK_DATA };
 
 	memset(mem, 0, sizeof(mem));
-	r.ctl = (struct toe_ring_ctl *)(mem + TOE_CHUNK_DATA);
+	memset(page, 0, sizeof(page));
+	r.ctl = (struct toe_ring_ctl *)page;
 	r.ctl->rcv_nxt = r.ctl->rx_read = rcv;
 	r.ctl->snd_una = r.ctl->snd_nxt = r.ctl->tx_filled = snd;
 	return r;
@@ -106,7 +108,6 @@ static void test_hot(void **state)
 	static uint8_t big[3000];
 	struct iovec iov = { big, sizeof(big) };
 	struct ring r = make(700, 0xffffff00);
-	uint8_t *page = (uint8_t *)r.ctl;
 	size_t n;
 
 	(void)state;
@@ -122,7 +123,6 @@ static void test_hot(void **state)
 	assert_int_equal(n, TOE_HOT);
 	assert_ptr_equal(rx_piece(&r, 700 + TOE_HOT, 700, &n), r.rx + TOE_HOT);
 	assert_int_equal(n, 700);
-	assert_true(page + TOE_HOT_TX + TOE_HOT <= r.rx + TOE_CHUNK_SIZE);
 }
 
 /* A byte that is still there keeps the ring from starting over. */

@@ -80,10 +80,30 @@ static void runs(void **state)
 	}
 }
 
+/* Each chunk has a page of its own, behind all chunks and inside the slab, and the value that it is in is not left. */
+static void pages(void **state)
+{
+	__u32 last = TOE_SLAB_CHUNKS * TOE_CHUNK_SIZE - TOE_CTL_SIZE, at;
+
+	(void)state;
+	for (unsigned int unit = 0; unit < TOE_SLAB_UNITS; unit += TOE_CHUNK_UNITS) {
+		struct toe_ring_ref rx = { .unit = unit & 0xfff, .order = TOE_ORDER_64 };
+
+		at = ring_ctl_at(rx);
+		assert_true(at >= last + TOE_CTL_SIZE && at + TOE_CTL_SIZE <= TOE_SLAB_SIZE);
+		assert_int_equal(at % TOE_CTL_SIZE, 0);
+		assert_int_equal(at / TOE_CHUNK_SIZE, ring_ctl_value(rx));
+		assert_int_equal(at % TOE_CHUNK_SIZE, ring_ctl_off(rx));
+		assert_true(ring_ctl_off(rx) + TOE_CTL_SIZE <= TOE_CHUNK_DATA);
+		last = at;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes), cmocka_unit_test(references), cmocka_unit_test(walk), cmocka_unit_test(runs),
+		cmocka_unit_test(pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
