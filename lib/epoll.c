@@ -71,7 +71,7 @@ bool epset_sleep(struct epset *set)
 	epset_lock();
 	stay = set->nr_hw && arm(set);
 	stay |= set->nr_nested && arm_nested(set);
-	stay |= set->nr_ready || epset_behind(set);
+	stay |= set->ready.nr || epset_behind(set);
 	epset_unlock();
 	if (stay)
 		epset_woken(set);
@@ -112,7 +112,7 @@ static int collect(struct epset *set, struct epoll_event *out, int max)
 		epset_lock();
 		stuck = epset_behind(set) ? epset_rescan(set) : NULL;
 		n = epset_collect(set, out, max);
-		kick = n && set->nr_ready && ld_sc(&set->sleepers);
+		kick = n && set->ready.nr && ld_sc(&set->sleepers);
 		epset_unlock();
 		if (!stuck || n || sonode_upload(stuck, TOE_WHY_CALL))
 			break;

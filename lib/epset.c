@@ -75,7 +75,7 @@ struct sonode *epset_rescan(struct epset *set)
 	return stuck;
 }
 
-static uint32_t ring_events(struct member *m)
+static uint32_t ring_events(const struct member *m)
 {
 	uint32_t want = m->ev.events, got = 0;
 	struct ring r;
@@ -91,7 +91,7 @@ static uint32_t ring_events(struct member *m)
 	return ring_stale(&r) ? 0 : got & want;	/* frozen positions look ready */
 }
 
-/* Nonzero: report it. The member leaves the ready list unless it is level-triggered and ready. */
+/* Nonzero: report it. The member leaves the queue unless it is level-triggered and ready. */
 static uint32_t member_look(struct member *m)
 {
 	uint32_t got;
@@ -112,14 +112,54 @@ static uint32_t member_look(struct member *m)
 	return got;
 }
 
+#define AHEAD	8	/* members, from each step to the next */
+
+/* With many connections nothing that a look needs is in a cache. It is fetched in two steps, as where the rings are
+ * stands in the slot. */
+static void fetch_slot(const struct ready *q, uint32_t n)
+{
+	const struct ready_item *it = ready_ahead(q, n);
+
+	if (it)
+		sonode_prefetch(it->sn);
+}
+
+static void fetch_rings(const struct ready *q, uint32_t n)
+{
+	const struct ready_item *it = ready_ahead(q, n);
+
+	if (it)
+		sonode_prefetch_rings(it->sn);
+}
+
+/* What the first looks need; fetch_ahead() goes on from there. */
+static void fetch_first(const struct ready *q)
+{
+	uint32_t i, n = q->tail - q->head;
+
+	for (i = 0; i < 2 * AHEAD && i < n; i++)
+		fetch_slot(q, i);
+	for (i = 0; i < AHEAD && i < n; i++)
+		fetch_rings(q, i);
+}
+
+static void fetch_ahead(const struct ready *q)
+{
+	fetch_slot(q, 2 * AHEAD);
+	fetch_rings(q, AHEAD);
+}
+
 int epset_collect(struct epset *set, struct epoll_event *out, int max)
 {
-	unsigned int look = set->nr_ready;
+	unsigned int look = set->ready.nr;
 	struct epoll_event ev;
 	struct member *m;
 	int n = 0;
 
-	while (look-- && n < max && (m = TAILQ_FIRST(&set->ready))) {
+	if (look > 1)
+		fetch_first(&set->ready);
+	while (look-- && n < max && (m = ready_first(&set->ready))) {
+		fetch_ahead(&set->ready);
 		ev.data = m->ev.data;
 		ev.events = member_look(m);
 		if (ev.events)
@@ -130,11 +170,12 @@ int epset_collect(struct epset *set, struct epoll_event *out, int max)
 
 bool epset_has_ready(struct epset *set)
 {
-	struct member *m, *next;
+	const struct ready_item *it;
+	uint32_t n;
 
-	for (m = TAILQ_FIRST(&set->ready); m; m = next) {
-		next = TAILQ_NEXT(m, in_ready);
-		if (sonode_word(m->sn) == m->word && m->on_hw && ring_events(m))
+	for (n = 0; n < set->ready.tail - set->ready.head; n++) {
+		it = ready_ahead(&set->ready, n);
+		if (it && it->m->on_hw && sonode_word(it->sn) == it->m->word && ring_events(it->m))
 			return true;
 	}
 	return false;
@@ -335,7 +376,6 @@ static struct epset *epset_make(struct sonode *slot)
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested + 1);
 	LIST_INIT(&set->members);
-	TAILQ_INIT(&set->ready);
 	st_rel(&slot->ep, set);
 	return set;
 }
@@ -445,6 +485,7 @@ static void set_free(struct sonode *slot)
 		return;
 	while ((m = LIST_FIRST(&set->members)))
 		member_free(m);
+	ready_free(&set->ready);
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested - 1);
 	st(&slot->ep, NULL);

@@ -14,30 +14,15 @@
 #define EPSET_H
 
 #include <signal.h>
-#include <sys/epoll.h>
-#include <sys/queue.h>
 #include "qp.h"
+#include "ready.h"
 #include "sonode.h"
-
-struct member {
-	struct epset *set;
-	struct sonode *sn;		/* slot of the descriptor */
-	struct member *next_of_fd;	/* the same descriptor in other sets */
-	LIST_ENTRY(member) in_set;
-	TAILQ_ENTRY(member) in_ready;
-	struct epoll_event ev;		/* as the application gave it */
-	uint32_t word;			/* that on_hw was decided by */
-	uint8_t on_hw;
-	uint8_t ready;			/* in the ready list: look at its rings */
-	uint8_t disabled;		/* EPOLLONESHOT has fired */
-};
 
 struct epset {
 	struct sonode *slot;		/* of the epoll descriptor */
 	LIST_HEAD(, member) members;
-	TAILQ_HEAD(, member) ready;
-	unsigned int nr_hw, nr_nested;
-	unsigned int nr_ready;
+	struct ready ready;		/* look at their rings */
+	unsigned int nr_members, nr_hw, nr_nested;
 	unsigned int sleepers;		/* threads in the kernel's epoll_wait; atomic */
 	unsigned int work;		/* done since the kernel was asked, see epoll.c */
 	uint32_t qps;			/* pool indices whose TAP the instance holds */

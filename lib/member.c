@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
+#include <string.h>
 #include "daemon.h"
 #include "member.h"
 #include "real.h"
@@ -31,20 +32,13 @@ epoll_data_t member_data(const struct member *m)
 
 void member_ready_add(struct member *m)
 {
-	if (m->ready || m->disabled)
-		return;
-	m->ready = 1;
-	m->set->nr_ready++;
-	TAILQ_INSERT_TAIL(&m->set->ready, m, in_ready);
+	if (!m->disabled)
+		ready_add(&m->set->ready, m);
 }
 
 void member_ready_del(struct member *m)
 {
-	if (!m->ready)
-		return;
-	m->ready = 0;
-	m->set->nr_ready--;
-	TAILQ_REMOVE(&m->set->ready, m, in_ready);
+	ready_del(&m->set->ready, m);
 }
 
 struct member *member_find(const struct sonode *sn, const struct epset *set)
@@ -67,6 +61,7 @@ static void member_unlink(struct member *m)
 		st(p, m->next_of_fd);
 	member_ready_del(m);
 	LIST_REMOVE(m, in_set);
+	m->set->nr_members--;
 	st(&m->set->nr_hw, m->set->nr_hw - m->on_hw);
 	st(&m->set->nr_nested, m->set->nr_nested - !!m->sn->ep);
 }
@@ -74,15 +69,28 @@ static void member_unlink(struct member *m)
 void member_free(struct member *m)
 {
 	member_unlink(m);
-	free(m);
+	if (m == &m->sn->member)
+		m->set = NULL;
+	else
+		free(m);
+}
+
+/* Most descriptors are in one instance. */
+static struct member *member_alloc(struct sonode *sn)
+{
+	if (sn->member.set)
+		return calloc(1, sizeof(struct member));
+	memset(&sn->member, 0, sizeof(sn->member));
+	return &sn->member;
 }
 
 struct member *member_new(struct epset *set, struct sonode *sn)
 {
-	struct member *m = calloc(1, sizeof(*m));
+	struct member *m = ready_room(&set->ready, set->nr_members + 1) ? member_alloc(sn) : NULL;
 
 	if (!m)
 		return NULL;
+	set->nr_members++;
 	m->set = set;
 	m->sn = sn;
 	m->next_of_fd = sn->members;

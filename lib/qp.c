@@ -316,16 +316,19 @@ static struct sonode *conn_sonode(uint32_t connid)
 	return sn;
 }
 
-/* What will be looked at when its turn comes. */
-static void prefetch(const struct sonode *sn)
+/* In two steps, as where the rings are stands in the SONODE. */
+static void prefetch_word(unsigned int w, uint64_t bits)
 {
-	const struct toe_ring_ctl *ctl = ld(&sn->ring.ctl);
+	struct sonode *sn[64];
+	int i, n = 0;
 
-	if (ctl) {
-		__builtin_prefetch(ctl);
-		__builtin_prefetch(&ctl->rx_read);
+	for (; bits; bits &= bits - 1) {
+		sn[n] = slot_get(ld(&conn_fd[w * 64 + __builtin_ctzll(bits)]) - 1);
+		if (sn[n])
+			sonode_prefetch(sn[n++]);
 	}
-	__builtin_prefetch(ld(&sn->members));
+	for (i = 0; i < n; i++)
+		sonode_prefetch_rings(sn[i]);
 }
 
 static void service_word(struct qp *qp, unsigned int w, struct epset *self)
@@ -335,12 +338,12 @@ static void service_word(struct qp *qp, unsigned int w, struct epset *self)
 	bool watched = false;
 	int i, n = 0;
 
+	if (bits & (bits - 1))
+		prefetch_word(w, bits);
 	for (; bits; bits &= bits - 1) {
 		sn = conn_sonode(w * 64 + __builtin_ctzll(bits));
-		if (!sn)
-			continue;
-		prefetch(sn);
-		woken[n++] = sn;
+		if (sn)
+			woken[n++] = sn;
 	}
 	for (i = 0; i < n; i++) {
 		tx_kick(woken[i]);

@@ -57,15 +57,15 @@ struct sonode *slot_make(int fd)
 		return NULL;
 	if (ld_acq(&slot_blocks[b]))
 		return slot_get(fd);
-	block = calloc(SLOT_BLOCK, sizeof(*block));
-	if (!block)
+	block = mmap(NULL, SLOT_BLOCK * sizeof(*block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (block == MAP_FAILED)
 		return NULL;
 	for (i = 0; i < SLOT_BLOCK; i++) {
 		block[i].fd = (b << SLOT_SHIFT) + i;
 		pthread_mutex_init(&block[i].wlock, NULL);
 	}
 	if (!cas_sc(&slot_blocks[b], &none, block))
-		free(block);
+		munmap(block, SLOT_BLOCK * sizeof(*block));
 	return slot_get(fd);
 }
 

@@ -7,11 +7,13 @@
 #define SONODE_H
 
 #include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include "ring.h"
 
 struct epset;
-struct member;
+struct sonode;
 struct qp;
 
 enum sonode_inherit {
@@ -32,35 +34,56 @@ struct intfd_id {
 	uint32_t name;		/* what /proc says; 0: nothing */
 };
 
+/* Registration of a descriptor in an epoll instance. Under epset.c's lock. */
+struct member {
+	struct epset *set;		/* NULL: not in use */
+	struct sonode *sn;		/* slot of the descriptor */
+	struct member *next_of_fd;	/* the same descriptor in other sets */
+	LIST_ENTRY(member) in_set;
+	struct epoll_event ev;		/* as the application gave it */
+	uint32_t word;			/* that on_hw was decided by */
+	uint32_t place;			/* in the set's queue, if ready */
+	uint8_t on_hw;
+	uint8_t ready;			/* in the set's queue: look at its rings */
+	uint8_t disabled;		/* EPOLLONESHOT has fired */
+};
+_Static_assert(sizeof(struct member) <= 64, "one line of the cache");
+
+/*
+ * What each request looks at comes first, in four lines of the cache: with many connections a slot is in none.
+ */
 struct sonode {
-	struct toe_sonode *sh;	/* NULL: never tracked */
+	_Alignas(64) struct toe_sonode *sh;	/* NULL: never tracked */
 	int fd;
 	uint8_t tracked;	/* mirror of sh->word, readable after fork */
 	uint8_t inherit;	/* enum sonode_inherit */
 	uint8_t stay;		/* enum sonode_stay; nonzero: sh->stay is set */
 	/* options that the ring path needs, valid while opts_word == word */
-	uint32_t opts_word, opts_seq;
-	uint8_t nonblock, nodelay, cork, pad;
+	uint8_t nonblock, nodelay, cork;
+	uint32_t opts_word;
 	uint32_t lowat, sndbuf, unsent_most;	/* 0: none */
-	int64_t rcvtimeo_ns, sndtimeo_ns;	/* 0: none */
 	/* queue pair that the connection rings, valid while qp_word == word */
 	uint32_t qp_word;
-	uint32_t wwait;		/* threads that wait for room in the tx ring */
-	uint32_t small_end;	/* end of the last short segment sent, see tx.c */
-	uint32_t solo;		/* segments to be sent one by one before a train is tried again */
 	struct qp *qp;
+	struct member *members;	/* sets that hold this descriptor; under epset.c's lock */
+
+	/* the rings as last computed, valid while ring_word == word */
+	uint32_t ring_word, ring_fresh;
+	struct ring ring;
 	pthread_mutex_t wlock;	/* writers of the tx ring */
 	void *wowner;		/* thread holding it, for calls from signal handlers */
-	/* epoll, under epset.c's lock */
-	struct member *members;	/* sets that hold this descriptor */
-	struct epset *ep;	/* this descriptor is an epoll instance */
+	uint32_t small_end;	/* end of the last short segment sent, see tx.c */
+	uint32_t solo;		/* segments to be sent one by one before a train is tried again */
+	struct member member;	/* the first of members, so that it lies here */
+
+	uint32_t wwait;		/* threads that wait for room in the tx ring */
+	uint32_t opts_seq;
+	int64_t rcvtimeo_ns, sndtimeo_ns;	/* 0: none */
+	struct epset *ep;	/* this descriptor is an epoll instance; under epset.c's lock, as the next */
 	struct epset *ep_old;	/* it was one: memory for the next */
 	int *internal;		/* this descriptor is the library's; where its number is kept */
 	struct intfd_id internal_id;	/* of what was opened under it */
 	struct toe_sonode local; /* sh points here while there is no shared table */
-	/* the rings as last computed, valid while ring_word == word */
-	uint32_t ring_word, ring_fresh;
-	struct ring ring;
 };
 
 /* Wiped in a child by the kernel, however it was made: then nothing is ours. */
@@ -148,6 +171,26 @@ static inline void sonode_opts(struct sonode *sn, uint32_t word)
 {
 	if (ld_acq(&sn->opts_word) != word)
 		sonode_opts_read(sn, word);
+}
+
+/* For a look at the rings that will follow: the slot, and then what is found by way of it. */
+static inline void sonode_prefetch(const struct sonode *sn)
+{
+	fetch(sn);
+	fetch(&sn->ring);
+	fetch(&sn->wowner);
+	fetch(&sn->member);
+}
+
+static inline void sonode_prefetch_rings(const struct sonode *sn)
+{
+	const struct toe_ring_ctl *ctl = ld(&sn->ring.ctl);
+
+	fetch(ld(&sn->sh));
+	if (ctl) {
+		fetch(ctl);
+		fetch(&ctl->rx_read);
+	}
 }
 
 void sonode_all_stay(void);	/* all that there are and all that come */
