@@ -138,13 +138,15 @@ static bool answer_left(void)
 	return false;
 }
 
-static void judge(void (*call)(void), bool leaves)
+/* Did it leave before the call was over? */
+static bool once(void (*call)(void))
 {
 	static char drained[1 << 16];
 	bool left;
 	pthread_t t;
 
 	prepare();
+	ready = stopped = answered = 0;
 	if (pthread_create(&t, NULL, serve, &call))
 		die("pthread_create");
 	while (!ready)
@@ -156,12 +158,24 @@ static void judge(void (*call)(void), bool leaves)
 	if (write(pipes[1], "x", 1) != 1 || read(full[0], drained, sizeof(drained)) < 1)
 		die("pipe: %s", strerror(errno));
 	pthread_join(t, NULL);
-	if (left != leaves)
-		die(left ? "it was not put off" : "it was put off over the call");
 	flow_recv(a, LEN);
 	flow_recv(b, LEN);
 	flow_exchange(a, 5000);
 	flow_exchange(b, 5000);
+	return left;
+}
+
+static void judge(void (*call)(void), bool leaves)
+{
+	int tries = 5;
+	bool left;
+
+	/* one that took too long for others to wait, as its virtual CPU was put aside, is not put off (lib/batch.c) */
+	do
+		left = once(call);
+	while (left && !leaves && --tries);
+	if (left != leaves)
+		die(left ? "it was not put off" : "it was put off over the call");
 }
 
 static struct pollfd *poll_of(const struct flow *f)
