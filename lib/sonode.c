@@ -316,10 +316,8 @@ uint32_t sonode_settled(struct sonode *sn)
 	return word;
 }
 
-static uint8_t *run(struct toe_ring_ref ref)
+static uint8_t *run(uint8_t *slab, struct toe_ring_ref ref)
 {
-	uint8_t *slab = daemon_slab(ref.slab);
-
 	if (!slab || !ring_ref_valid(ref))
 		return NULL;
 	return slab + (size_t)(ref.unit / TOE_CHUNK_UNITS) * TOE_CHUNK_SIZE +
@@ -355,6 +353,7 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 {
 	const struct toe_sonode *sh = ld_acq(&sn->sh);
 	struct toe_ring_ref rx = sh->rx, tx = sh->tx;
+	uint8_t *slab;
 
 	r->word = word;
 	r->live = &sh->word;
@@ -366,11 +365,12 @@ static int ring_find(struct sonode *sn, uint32_t word, struct ring *r)
 	fence_acq();
 	if (ld(&sh->word) != word)
 		return -ESTALE;
-	r->rx = run(rx);
-	r->tx = run(tx);
+	slab = daemon_slab(rx.slab);	/* asked for once: another toed may come at any time, and takes them back */
+	r->rx = run(slab, rx);
+	r->tx = run(daemon_slab(tx.slab), tx);
 	if (!r->rx || !r->tx || !r->mss || rx.order < TOE_ORDER_64)
 		return ld(&sh->word) != word ? -ESTALE : -ENOMEM;
-	r->ctl = (struct toe_ring_ctl *)(daemon_slab(rx.slab) + ring_ctl_at(rx));
+	r->ctl = (struct toe_ring_ctl *)(slab + ring_ctl_at(rx));
 	r->rx_size = ring_size(rx);
 	r->tx_size = ring_size(tx);
 	return 0;

@@ -89,7 +89,9 @@ static void die(const char *what)
 
 static struct toe_ring_ctl *ctl(void)
 {
-	return (struct toe_ring_ctl *)(shim.chunk[SHIM_CHUNKS] + (CHUNK_RX << TOE_CTL_SHIFT));
+	struct toe_ring_ref rx = { .unit = CHUNK_RX * TOE_CHUNK_UNITS };
+
+	return (struct toe_ring_ctl *)(shim.chunk[SHIM_CHUNKS] + ring_ctl_off(rx));
 }
 
 static struct hw_conn *conn(void)
