@@ -230,9 +230,9 @@ static int freeze(struct move *m)
 
 /* How far the socket really sent. Its own snd_nxt may be beyond: pacing or a small queue's completion
  * may have run while the send queue was selected, and in repair mode that counts as sent what is not. */
-static uint32_t really_sent(struct move *m, const struct ksock_progress *now)
+static uint32_t really_sent(const struct move *m, uint32_t sent)
 {
-	return m->write_seq - m->before.notsent + (now->sent - m->before.sent);
+	return m->write_seq - m->before.notsent + (sent - m->before.sent);
 }
 
 static int copy_rcv(struct move *m)
@@ -333,14 +333,15 @@ static int claim(struct move *m)
 	return err;
 }
 
-/* Steps 9 and 10. The sockops program has written MIN_TCP_T by the time connect(AF_UNSPEC) returns. */
+/* Steps 9 and 10. The sockops program has written MIN_TCP_T by the time connect(AF_UNSPEC) returns, and what the socket has
+ * sent until then: whatever is asked here before is older, if another processor holds an acknowledgement. */
 static int park(struct move *m)
 {
 	struct min_tcp *min = &m->cmd.conn.min;
-	struct ksock_progress now = m->before;
+	uint64_t tx_base = m->cmd.conn.tx_base;
 	int err, err2;
 
-	ksock_progress(m->c->sock, &now);
+	fault_point(FAULT_OFFLOAD, 9);
 	err = ksock_park(m->c->sock, &m->c->flow, nic_ifindex(m->c->nic, m->path.vlan), &m->seqs);
 	fault_point(FAULT_OFFLOAD, 10);
 	err2 = mig_cmd(m, TOE_CMD_READ);
@@ -356,7 +357,7 @@ static int park(struct move *m)
 	}
 	m->parked = true;
 	m->why = min->snd_mss < KSOCK_LEAST_MSS ? TOE_WHY_MTU : TOE_WHY_WINDOW;
-	m->snd_nxt = really_sent(m, &now);
+	m->snd_nxt = really_sent(m, (uint32_t)(m->cmd.conn.tx_base - tx_base));
 	if (m->snd_nxt - min->snd_una > min->snd_nxt - min->snd_una)
 		m->snd_nxt = min->snd_nxt;
 	if (m->why == TOE_WHY_MTU || !ring_holds(m, min->rcv_adv - min->copied_seq))
@@ -402,7 +403,7 @@ static bool sent_untrue(struct move *m)
 	struct ksock_progress now;
 
 	return m->seqs.write_seq && !ksock_progress(m->c->sock, &now) &&
-	       m->seqs.write_seq - now.notsent != really_sent(m, &now);
+	       m->seqs.write_seq - now.notsent != really_sent(m, now.sent);
 }
 
 /* Before the socket was parked: it goes on as if nothing had been. */

@@ -42,6 +42,7 @@ fail() {
 	local ns
 	echo "FAIL: $*"
 	for ns in cli srv; do in_ns $ns ss -Htnie >"$LOGS/sockets of $ns" 2>/dev/null; done
+	[ -z "$TOED_PID" ] || kill -CONT "$TOED_PID" 2>/dev/null	# a test may have stopped it
 	ctl --json show --all >"$LOGS/connections" 2>/dev/null
 	ctl stats >"$LOGS/counters" 2>/dev/null
 	[ -z "${TOE_KEEP_LOGS:-}" ] || cp -r "$LOGS" "$TOE_KEEP_LOGS"
