@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What both moves are made of: commands to the engines, held frames, the SONODE's path word. */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,6 +129,27 @@ int mig_claim(struct toe_sonode *s, enum toe_path from)
 			((word & ~TOE_PATH_MASK) + TOE_EPOCH) | TOE_PATH_MOVING, false,
 			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 	return 0;
+}
+
+int mig_wait_users(struct toe_sonode *s, unsigned int ms)
+{
+	uint64_t end = loop_clock_ns() + ms * 1000000ULL;
+
+	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST)) {
+		if (loop_clock_ns() > end)
+			return -EBUSY;
+		sched_yield();
+	}
+	return 0;
+}
+
+/* An application that has not sent for so long is not waited for, whatever its table says. */
+void mig_let_leave(struct move *m)
+{
+	uint32_t ago = (uint32_t)(loop_clock_ns() / 1000000) - m->cmd.conn.last_tx_ms;
+
+	if (ago < USERS_WAIT_MS)
+		mig_wait_users(m->sonode, USERS_WAIT_MS - ago);
 }
 
 /* The table is the application's to write: touch the entry only while it still names this socket. */

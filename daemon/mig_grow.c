@@ -90,6 +90,7 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 		app_ring_free(c->app, rx);
 		app_ring_free(c->app, tx);
 	} else {
+		mig_let_leave(&m);
 		err = change_rings(&m, rx, tx);
 	}
 	if (!err)

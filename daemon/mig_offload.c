@@ -12,24 +12,9 @@
 #include "mig_int.h"
 #include "rings.h"
 
-#define CLAIM_WAIT_NS	20000000	/* threads inside a send: it does not sleep, but may be preempted */
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
 #define REFUSED_NS	50000000	/* for so long none is on its way: a virtual CPU may be put aside with it */
 #define SND_PEEK_MAX	(8U << 20)
-
-/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
- * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
-static int wait_users(struct toe_sonode *s)
-{
-	uint64_t end = loop_clock_ns() + CLAIM_WAIT_NS;
-
-	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST)) {
-		if (loop_clock_ns() > end)
-			return -EBUSY;
-		sched_yield();
-	}
-	return 0;
-}
 
 /* What a ring must hold for a window of so many bytes: the edge is rounded up to a unit of the scale, more than once. */
 static uint32_t rx_bytes(const struct move *m, uint32_t window)
@@ -471,7 +456,9 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	if (err)
 		goto out;
 	m.why = TOE_WHY_BUSY;
-	err = wait_users(m.sonode);
+	/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
+	 * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
+	err = mig_wait_users(m.sonode, USERS_WAIT_MS);
 	if (err) {
 		mig_publish(&m, TOE_PATH_KERNEL);
 		goto out;

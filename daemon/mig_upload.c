@@ -312,3 +312,4 @@ void mig_abort(struct conn *c)
 	mig_hold(&m, TOE_KERNEL | TOE_NEXT_CLOSED);
 	mig_lost(&m, 0);
 }
+	mig_let_leave(&m);

@@ -30,6 +30,7 @@
 #define PTO_MIN_NS	(20 * MS)	/* of a tail loss probe: a peer on this host that waits for its processor */
 #define WC_DELACK_NS	(200 * MS)	/* RFC 8985 WCDelAckT */
 #define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
+#define LEAVE_NS	(50 * MS)	/* and for one whose write has begun: what were sent here would overtake it */
 #define CORK_NS		(200 * MS)	/* Linux's limit for corked bytes */
 #define KEEP_SCAN_NS	(250 * MS)
 #define KEEP_LOOK	4U
@@ -170,6 +171,13 @@ static bool on_rto(struct conn *c, struct toe_cmd *cmd)
 	return true;
 }
 
+/* An application is in the middle of a write: not all of [snd_una, snd_nxt) has left. Its processor may be put aside there,
+ * by the host of a virtual machine or by interrupts; one that was stopped or killed behind it has no claim to more. */
+static bool still_leaving(const struct conn *c, const struct hw_clock *k, uint64_t waited)
+{
+	return waited < LEAVE_NS && __atomic_load_n(&app_ring_ctl(c->app, c->rx)->tx_left, __ATOMIC_ACQUIRE) != k->snd_nxt;
+}
+
 /* RFC 8985 section 7.2; never later than the retransmission timer. */
 static uint64_t pto_ns(const struct conn *c, const struct min_tcp *min)
 {
@@ -207,7 +215,7 @@ static bool may_probe(const struct conn *c, const struct hw_conn *e)
 }
 
 /* Bytes are in flight since `from`, when snd_una last moved or something was sent again. False: given up. */
-static bool in_flight(struct conn *c, uint64_t from, uint64_t now)
+static bool in_flight(struct conn *c, const struct hw_clock *k, uint64_t from, uint64_t now)
 {
 	bool probe = !c->tlp_done && now - from >= c->pto_ns && now - from >= PTO_MIN_NS;
 	struct toe_cmd cmd;
@@ -218,7 +226,7 @@ static bool in_flight(struct conn *c, uint64_t from, uint64_t now)
 		return true;
 	if (may_probe(c, &cmd.conn)) {
 		c->pto_ns = pto_ns(c, &cmd.conn.min);
-		if (now - from >= c->pto_ns && now - from >= PTO_MIN_NS)
+		if (now - from >= c->pto_ns && now - from >= PTO_MIN_NS && !still_leaving(c, k, now - from))
 			send_tlp(c, &cmd.conn.min);
 		return true;
 	}
@@ -301,7 +309,7 @@ static bool unsent_work(struct conn *c, const struct hw_clock *k, uint32_t fille
 		c->unsent_nxt = k->snd_nxt;
 	}
 	idle = now - c->unsent_since;
-	if (idle < PUMP_NS)
+	if (idle < PUMP_NS || still_leaving(c, k, idle))
 		return true;
 	if (read_entry(c, &cmd))
 		return true;
@@ -408,7 +416,7 @@ static bool service(struct conn *c, uint64_t now)
 		if (c->stuck_us && !c->rtx_at)
 			from = now - 1000ULL * (uint32_t)((uint32_t)(now / 1000) - c->stuck_us);
 		pending = true;
-		if (!in_flight(c, from, now))
+		if (!in_flight(c, k, from, now))
 			goto give_up;
 	}
 	if (!grow(c, k, now))

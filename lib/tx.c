@@ -114,6 +114,18 @@ static void next_train(const struct sonode *sn, const struct ring *r, uint32_t f
 		desc->nr = nr;
 }
 
+/* Counted: the segments leave behind the engine's verdict, and made of what the ring holds; the connection moves on, and its
+ * ring to another one, only when all have left. */
+static void write_train(struct sonode *sn, const struct ring *r, struct qp *qp, const struct toe_desc *desc)
+{
+	struct toe_sonode *sh = ld_acq(&sn->sh);
+
+	if (!users_enter(sh, r->word))
+		return;
+	qp_train(qp, r, desc);
+	users_leave(sh, r->word);
+}
+
 /* One write. False: the engine did not take it. */
 static bool push_one(struct sonode *sn, const struct ring *r, struct qp *qp, uint32_t filled, struct toe_desc *desc)
 {
@@ -124,7 +136,7 @@ static bool push_one(struct sonode *sn, const struct ring *r, struct qp *qp, uin
 	desc->op = train ? TOE_OP_TRAIN : TOE_OP_DATA;
 	desc->flags = end == filled ? TOE_DESC_PSH : 0;
 	if (train)
-		qp_train(qp, r, desc);
+		write_train(sn, r, qp, desc);
 	else
 		qp_write(qp, r, desc);
 	if (ld_acq(&r->ctl->snd_nxt) == desc->seq)

@@ -28,7 +28,7 @@ enum toe_path {			/* low 3 bits of toe_sonode.word */
 struct toe_sonode {
 	__u32 word;		/* enum toe_path | epoch; futex, shared */
 	__u32 users;		/* library: threads inside a send on the kernel path (none sleeps there, but in
-				   calls that only the kernel serves) or copying into the tx ring */
+				   calls that only the kernel serves), copying into the tx ring, or writing a train */
 	__u64 cookie;		/* library: CONN_T, SO_COOKIE of the socket; 0 unknown */
 	/* the rest is the daemon's, valid while the path is HW */
 	__u32 hw_connid;

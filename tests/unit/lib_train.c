@@ -11,6 +11,7 @@
 static struct toe_ring_ctl ctl;
 static struct ring r;
 static struct sonode sn;
+static struct toe_sonode shared;
 static struct qp qp_here;
 static struct toe_desc sent[600];
 static unsigned int nr_sent, nr_acks;
@@ -49,6 +50,7 @@ void qp_train(struct qp *qp, const struct ring *ring, const struct toe_desc *d)
 	(void)qp;
 	assert_int_equal(d->op, TOE_OP_TRAIN);
 	assert_int_equal(d->len, ring->mss);
+	assert_int_equal(shared.users, 1);
 	engine(d, (d->nr - 1U) * d->len + d->last, has_trains);
 }
 
@@ -64,6 +66,8 @@ static int start(void **state)
 {
 	(void)state;
 	memset(&sn, 0, sizeof(sn));
+	memset(&shared, 0, sizeof(shared));
+	sn.sh = &shared;
 	sn.small_end = START;
 	r = (struct ring){ .ctl = &ctl, .mss = MSS, .tx_size = 2U << 20 };
 	ctl = (struct toe_ring_ctl){ .snd_una = START, .snd_nxt = START, .tx_filled = START,
@@ -224,13 +228,31 @@ static void acknowledges(void **state)
 	assert_int_equal(nr_acks, 1);
 }
 
+/* The connection is being moved: no segment of a train would find its ring again. */
+static void on_the_move(void **state)
+{
+	(void)state;
+	fill(3 * MSS);
+	shared.word = TOE_EPOCH | TOE_PATH_MOVING;
+	has_room = false;	/* HOLD */
+	tx_push(&sn, &r, false, false);
+	assert_int_equal(nr_sent, 1);
+	one(0, TOE_OP_DATA, 1, MSS, false);
+	assert_int_equal(shared.users, 0);
+	shared.word = 0;
+	has_room = true;
+	tx_push(&sn, &r, false, false);
+	one(1, TOE_OP_TRAIN, 3, MSS, true);
+	assert_int_equal(shared.users, 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup(f, start)
 
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(long_write), CASE(short_writes), CASE(held_back), CASE(window), CASE(without_trains),
-		CASE(without_room), CASE(without_flight), CASE(tiny_segments), CASE(acknowledges),
+		CASE(without_room), CASE(without_flight), CASE(tiny_segments), CASE(acknowledges), CASE(on_the_move),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
