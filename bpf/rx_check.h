@@ -94,7 +94,8 @@ static __always_inline bool ack_acceptable(const struct hw_conn *c, const struct
 	       seq_geq(s->ack, c->min.snd_una - c->min.snd_max_wnd);
 }
 
-/* RFC 2883 section 4: [seq, end) came twice. */
+/* RFC 2883 section 4: [seq, end), below rcv_nxt, came twice. One that waits to be told and touches it grows by it, as in Linux's
+ * tcp_sack_extend(). */
 __noinline int text_dsack(struct hw_conn *c, __u32 seq, __u32 end)
 {
 	struct hw_rec *r;
@@ -104,6 +105,11 @@ __noinline int text_dsack(struct hw_conn *c, __u32 seq, __u32 end)
 	r = rec_of(c);
 	if (!r)
 		return 0;
+	if ((c->rec & TOE_REC_DSACK) && seq_leq(seq, r->dsack.end) && seq_leq(r->dsack.start, end) &&
+	    seq_leq(r->dsack.end, c->min.rcv_nxt)) {
+		seq = seq_min(seq, r->dsack.start);
+		end = seq_max(end, r->dsack.end);
+	}
 	r->dsack.start = seq;
 	r->dsack.end = end;
 	c->rec |= TOE_REC_DSACK;

@@ -158,7 +158,8 @@ static __always_inline void min_capture(struct min_tcp *m, struct tcp_sock *tp)
 	m->rcv_adv = tp->rcv_wup + tp->rcv_wnd;
 	m->copied_seq = tp->copied_seq;
 	m->last_ack = tp->rcv_wup;
-	m->ts_recent = tp->rx_opt.ts_recent;
+	if (tp->rx_opt.ts_recent)	/* else one that was rebuilt and has heard nothing yet */
+		m->ts_recent = tp->rx_opt.ts_recent;
 	m->ts_off = tp->tsoffset;
 	m->rcv_mss = tp->inet_conn.icsk_ack.rcv_mss;
 	m->snd_wscale = BPF_CORE_READ_BITFIELD(tp, rx_opt.snd_wscale);

@@ -71,8 +71,24 @@ static void replay_ooo(struct move *m, struct toe_ival ival)
 	}
 }
 
+#define DUP_MOST	65536U
+
+/* The peer has not been told yet that this came twice (RFC 2883): the socket tells it, and takes none of it. */
+static void replay_dup(struct move *m, struct toe_ival ival)
+{
+	static const char any[FRAME_DATA_MAX];
+	uint32_t rcv_nxt = m->cmd.conn.min.rcv_nxt, n;
+
+	if (ival.end - ival.start > DUP_MOST || rcv_nxt - ival.end > DUP_MOST)
+		return;
+	for (; ival.start != ival.end; ival.start += n) {
+		n = ival.end - ival.start < FRAME_DATA_MAX ? ival.end - ival.start : FRAME_DATA_MAX;
+		replay_from_peer(m, 0, ival.start, any, n);
+	}
+}
+
 /* What a rebuilt socket lacks and only frames can bring: ts_recent, a header prediction that knows the peer's
- * window (restore_window() in ksock.c), the round-trip time, and the out-of-order queue. */
+ * window (restore_window() in ksock.c), the round-trip time, and the out-of-order queue. And what it is still to tell. */
 static void replay_state(struct move *m, const struct ksock_image *im)
 {
 	const struct hw_conn *e = &m->cmd.conn;
@@ -82,6 +98,8 @@ static void replay_state(struct move *m, const struct ksock_image *im)
 	if (!nic || nic_enter(nic))
 		return;
 	replay_from_peer(m, tsecr, e->min.rcv_nxt, NULL, 0);
+	if (e->rec & TOE_REC_DSACK)
+		replay_dup(m, engine.rec[m->c->hw_connid].dsack);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		replay_ooo(m, engine.rec[m->c->hw_connid].ooo[i]);
 	nic_leave();
@@ -296,6 +314,7 @@ int mig_upload(struct conn *c, enum toe_why why)
 	if (err)
 		return no_entry(&m, err, claimed);
 	c->locked = false;
+	mig_let_leave(&m);
 	err = mig_rebuild(&m);
 	if (err)
 		conn_moves.failed++;
@@ -312,4 +331,3 @@ void mig_abort(struct conn *c)
 	mig_hold(&m, TOE_KERNEL | TOE_NEXT_CLOSED);
 	mig_lost(&m, 0);
 }
-	mig_let_leave(&m);

@@ -159,6 +159,37 @@ static void late_dsack(void **state)
 		assert_int_equal(a.sack[i][0], RCV0 + 3000 - 1000 * i);
 }
 
+/* Several duplicates before one can be told of: those that touch are told as one, else the last. */
+static void dsack_touching(void **state)
+{
+	static const struct { __u32 second, start, end; } cases[] = {
+		{ RCV0 + 300, RCV0 + 200, RCV0 + 400 }, { RCV0 + 100, RCV0 + 100, RCV0 + 300 },
+		{ RCV0 + 200, RCV0 + 200, RCV0 + 300 }, { RCV0 + 350, RCV0 + 350, RCV0 + 450 },
+	};
+	struct seg s = plain(RCV0 + 500, 0), a;
+	struct hw_conn c;
+
+	(void)state;
+	for (__u32 i = 0; i < NR(cases); i++) {
+		c = test_conn();
+		forget_all();
+		make_shadow(&c);
+		hold(TOE_HW);
+		assert_int_equal(env_op(&flow, TOE_CMD_LOAD, 0, &c), 0);
+		for (__u32 j = 0; j < 5; j++)
+			replay_seg(RCV0 + 100 * j);
+		replay_seg(RCV0 + 200);
+		replay_seg(cases[i].second);
+		assert_int_equal(env_op(&flow, TOE_CMD_FINISH, 0, &c), 0);
+		s = plain(RCV0 + 1000, 100);
+		assert_int_equal(rx(&s), XDP_TX);
+		a = dissect(&out);
+		assert_int_equal(a.ack, RCV0 + 500);
+		assert_int_equal(a.sack[0][0], cases[i].start);
+		assert_int_equal(a.sack[0][1], cases[i].end);
+	}
+}
+
 /* What came over veth unsummed is whole when it goes to the kernel, and taken as it is by the engine. */
 static void partial_checksum(void **state)
 {
@@ -529,7 +560,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(shadow), CASE(held_and_replayed), CASE(replay_never_sends), CASE(replay_into_hw),
-		CASE(late_dsack), CASE(partial_checksum), CASE(strange_segments), CASE(challenges), CASE(challenge_long_ago),
+		CASE(late_dsack), CASE(dsack_touching), CASE(partial_checksum), CASE(strange_segments), CASE(challenges), CASE(challenge_long_ago),
 		CASE(vlan_tags), CASE(vlan_foreign), CASE(vlan_shadow), CASE(vlan_changed), CASE(vlan_held),
 		CASE(extension_headers), CASE(hold_ring_full), CASE(locked_too_long),
 	};
