@@ -105,6 +105,31 @@ static size_t put(int dir, size_t n)
 	return done;
 }
 
+static struct tcp_info info_of(int fd)
+{
+	struct tcp_info ti = { 0 };
+	socklen_t len = sizeof(ti);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &len);
+	return ti;
+}
+
+/* What toed and the peer's stack know of a connection that stands still. */
+static void show_both(void)
+{
+	static char reply[65536];
+	struct tcp_info ti = info_of(peer);
+	char request[64];
+
+	snprintf(request, sizeof(request), "{\"cmd\":\"show\",\"port\":%u}\n", flow->port);
+	ctl_request(request, reply, sizeof(reply));
+	printf("%s\npeer: ca_state %u, unacked %u, sacked %u, lost %u, notsent %u, acked %llu, received %llu, snd_wnd %u, "
+	       "rto %u us, backoff %u, retransmitted %u, sent %u ms ago, heard %u ms ago\n", reply, ti.tcpi_ca_state,
+	       ti.tcpi_unacked, ti.tcpi_sacked, ti.tcpi_lost, ti.tcpi_notsent_bytes,
+	       (unsigned long long)ti.tcpi_bytes_acked, (unsigned long long)ti.tcpi_bytes_received, ti.tcpi_snd_wnd,
+	       ti.tcpi_rto, ti.tcpi_backoff, ti.tcpi_total_retrans, ti.tcpi_last_data_sent, ti.tcpi_last_ack_recv);
+}
+
 /* All that was sent; or until the end that is expected: 0 end of file, an errno. */
 static void get(int dir, int end)
 {
@@ -114,9 +139,11 @@ static void get(int dir, int end)
 	ssize_t n;
 
 	while (w->rx < w->tx || end >= 0) {
-		if (poll(&p, 1, 15000) != 1)
+		if (poll(&p, 1, 15000) != 1) {
+			show_both();
 			die("stands still at %llu of %llu bytes %s", (unsigned long long)w->rx,
 			    (unsigned long long)w->tx, dir == OUT ? "out" : "in");
+		}
 		n = recv(p.fd, buf, sizeof(buf), MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN)
 			die("said readable, was not: events %#x", p.revents);
@@ -251,15 +278,6 @@ static unsigned int shown(const char *key)
 		    (unsigned int)atoi(p + strlen(quoted))) : 0;
 }
 
-static struct tcp_info info_of(void)
-{
-	struct tcp_info ti = { 0 };
-	socklen_t len = sizeof(ti);
-
-	getsockopt(flow->fd, IPPROTO_TCP, TCP_INFO, &ti, &len);
-	return ti;
-}
-
 static void until(bool (*there)(bool hw), bool hw, const char *what)
 {
 	uint64_t end = now_ms() + 10000;
@@ -273,7 +291,7 @@ static void until(bool (*there)(bool hw), bool hw, const char *what)
 
 static bool backed_off(bool hw)
 {
-	return (hw ? shown("backoff") : info_of().tcpi_backoff) >= 2;
+	return (hw ? shown("backoff") : info_of(flow->fd).tcpi_backoff) >= 2;
 }
 
 static void backoff(bool up)
@@ -312,7 +330,7 @@ static void *pour(void *arg)
 
 static bool repairing(bool hw)
 {
-	return hw ? shown("ca_state") : info_of().tcpi_ca_state >= 3;
+	return hw ? shown("ca_state") : info_of(flow->fd).tcpi_ca_state >= 3;
 }
 
 static bool holds_ooo(bool hw)
@@ -322,7 +340,7 @@ static bool holds_ooo(bool hw)
 
 	if (hw)
 		return shown("nr_ooo");
-	now = info_of().tcpi_rcv_ooopack;
+	now = info_of(flow->fd).tcpi_rcv_ooopack;
 	hw = now != seen && now;
 	seen = now;
 	return hw;
