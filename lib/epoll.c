@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <sys/syscall.h>
 #include "batch.h"
 #include "daemon.h"
 #include "epset.h"
 #include "intfd.h"
 #include "real.h"
+#include "sys.h"
 #include "user.h"
 #include "wait.h"
 
@@ -150,7 +153,14 @@ static int filter(struct epset *set, const struct epoll_event *ev, int n, struct
 }
 
 /* One question to the kernel. Raw events in *raw, what is left for the application returned. */
-static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int ms,
+static inline int kernel_wait(int fd, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
+{
+	if (sys_alone())
+		return (int)sys_result(sys6(SYS_epoll_pwait, fd, (long)ev, max, ms, (long)mask, _NSIG / 8));
+	return real.epoll_pwait(fd, ev, max, ms, mask);
+}
+
+static inline __attribute__((always_inline)) int ask_kernel(struct epset *set, struct epoll_event *out, int max, int ms,
 		      const sigset_t *mask, int *raw)
 {
 	struct epoll_event own[OWN_EVENTS], *ev = out;
@@ -160,7 +170,7 @@ static int ask_kernel(struct epset *set, struct epoll_event *out, int max, int m
 		ev = own;
 		max = max < OWN_EVENTS ? max : OWN_EVENTS;
 	}
-	*raw = real.epoll_pwait(set->slot->fd, ev, max, ms, mask);
+	*raw = kernel_wait(set->slot->fd, ev, max, ms, mask);
 	st(&set->work, 0);
 	if (*raw < 0)
 		return -1;

@@ -33,14 +33,6 @@ static int rest_of(const struct io *io, struct iovec *tmp)
 	return n;
 }
 
-static ssize_t result_of(long rc)
-{
-	if (rc >= 0)
-		return rc;
-	errno = (int)-rc;
-	return -1;
-}
-
 /* Senders that are counted in users are not cancelled in the kernel: past libc. */
 static __attribute__((noinline)) ssize_t kernel_rest(int fd, const struct io *io, int flags, bool out)
 {
@@ -48,7 +40,7 @@ static __attribute__((noinline)) ssize_t kernel_rest(int fd, const struct io *io
 	struct msghdr m = { .msg_iov = tmp };
 
 	m.msg_iovlen = rest_of(io, tmp);
-	return out ? result_of(sys3(SYS_sendmsg, fd, &m, flags)) : real.recvmsg(fd, &m, flags);
+	return out ? sys_result(sys3(SYS_sendmsg, fd, &m, flags)) : real.recvmsg(fd, &m, flags);
 }
 
 static ssize_t kernel_recv(int fd, const struct io *io)
@@ -57,12 +49,16 @@ static ssize_t kernel_recv(int fd, const struct io *io)
 		return kernel_rest(fd, io, io->flags, false);
 	switch (io->kind) {
 	case IO_READ:
+		if (sys_alone())
+			return sys_result(sys3(SYS_read, fd, io->iov->iov_base, io->len));
 		return real.read(fd, io->iov->iov_base, io->len);
 	case IO_READV:
 		return real.readv(fd, io->iov, io->niov);
 	case IO_RECVMSG:
 		return real.recvmsg(fd, io->msg, io->flags);
 	default:
+		if (sys_alone())
+			return sys_result(sys6(SYS_recvfrom, fd, (long)io->iov->iov_base, io->len, io->flags, 0, 0));
 		return real.recv(fd, io->iov->iov_base, io->len, io->flags);
 	}
 }
@@ -73,9 +69,9 @@ static ssize_t kernel_send(int fd, const struct io *io)
 	int flags = io->flags | MSG_NOSIGNAL | MSG_DONTWAIT;
 
 	if (io->msg && !io->done)
-		return result_of(sys3(SYS_sendmsg, fd, io->msg, flags));
+		return sys_result(sys3(SYS_sendmsg, fd, io->msg, flags));
 	if (io->niov == 1 && !io->done)
-		return result_of(sys6(SYS_sendto, fd, (long)io->iov->iov_base, io->len, flags, 0, 0));
+		return sys_result(sys6(SYS_sendto, fd, (long)io->iov->iov_base, io->len, flags, 0, 0));
 	return kernel_rest(fd, io, flags, true);
 }
 
@@ -292,10 +288,10 @@ static int recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t 
 
 	batch_end();
 	n = kernel_recv(sn->fd, io);
-	err = errno;
+	err = n < 0 ? errno : 0;
 	moved = word_path(word) == TOE_PATH_KERNEL && sonode_word(sn) != word;
-
-	errno = err;
+	if (n < 0)
+		errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (word_path(word) && not_ours(sn)) || parked_elsewhere(sn, io)))
 		return 0;
 	if (!n && moved && io->len > io->done)
@@ -443,7 +439,8 @@ static int send_result(struct io *io, ssize_t n, int err, bool plain, ssize_t *r
 	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
 	if (*ret < 0 && err == EPIPE && !plain && !(io->flags & MSG_NOSIGNAL))
 		pthread_kill(pthread_self(), SIGPIPE);
-	errno = err;
+	if (*ret < 0)
+		errno = err;
 	return 1;
 }
 
@@ -457,9 +454,8 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 	if (plain)
 		batch_end();
 	n = plain ? plain_send(sn->fd, io) : kernel_send(sn->fd, io);
-	err = errno;
+	err = n < 0 ? errno : 0;
 	moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
-	errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (!plain && not_ours(sn)) || parked_elsewhere(sn, io)))
 		return 0;
 	if (plain || (n < 0 && err != EAGAIN) || (size_t)(n > 0 ? n : 0) + io->done == io->len)

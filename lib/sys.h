@@ -6,7 +6,26 @@
 #define SYS_H
 
 #include <errno.h>
+#include <stdbool.h>
+#include <sys/single_threaded.h>
 #include "raw.h"
+
+/*
+ * May what libc makes a cancellation point go past it? With one thread there is nobody who cancels, and libc does not look
+ * either. Behind a system call the processor has forgotten where functions return to: each one less on the way back counts.
+ */
+static inline bool sys_alone(void)
+{
+	return __libc_single_threaded;
+}
+
+static inline long sys_result(long rc)
+{
+	if (__builtin_expect(rc >= 0, 1))
+		return rc;
+	errno = (int)-rc;
+	return -1;
+}
 
 static inline long sys6(long nr, long a, long b, long c, long d, long e, long f)
 {
