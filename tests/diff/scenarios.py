@@ -348,7 +348,7 @@ def window_closed(c, seconds):
 
 @scenario
 def peer_window_closes(c):
-    yield from window_closed(c, 1.5)
+    yield from window_closed(c, 1)      # between the second probe, after 3 timeouts of 0.2 s or a little more, and the third
 
 
 @scenario
