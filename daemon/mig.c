@@ -146,8 +146,11 @@ int mig_wait_users(struct toe_sonode *s, unsigned int ms)
 /* An application that has not sent for so long is not waited for, whatever its table says. */
 void mig_let_leave(struct move *m)
 {
-	uint32_t ago = (uint32_t)(loop_clock_ns() / 1000000) - m->cmd.conn.last_tx_ms;
+	uint32_t ago;
 
+	if (!__atomic_load_n(&m->sonode->users, __ATOMIC_SEQ_CST) || mig_cmd(m, TOE_CMD_READ))
+		return;
+	ago = (uint32_t)(loop_clock_ns() / 1000000) - m->cmd.conn.last_tx_ms;
 	if (ago < USERS_WAIT_MS)
 		mig_wait_users(m->sonode, USERS_WAIT_MS - ago);
 }

@@ -83,6 +83,7 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 	}
 	ksock_options(c->sock, c->flow.family, &m.opts);
 	fault_point(FAULT_GROW, 1);
+	mig_let_leave(&m);
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, TOE_KERNEL);	/* until the new rings are in the entry an upload would be right */
 	fault_point(FAULT_GROW, 2);
@@ -90,7 +91,6 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 		app_ring_free(c->app, rx);
 		app_ring_free(c->app, tx);
 	} else {
-		mig_let_leave(&m);
 		err = change_rings(&m, rx, tx);
 	}
 	if (!err)

@@ -52,8 +52,8 @@ void mig_publish(struct move *m, enum toe_path path);
 #define USERS_WAIT_MS	20		/* what they do does not sleep, but they may be preempted */
 int mig_wait_users(struct toe_sonode *s, unsigned int ms);
 
-/* In HOLD, the entry in m->cmd: lets what an application is about to write leave. It would be lost with its ring, and what
- * the kernel sends would overtake it. */
+/* The SONODE is claimed, so none begins any more, and nothing is held yet: lets a train leave that is being written. It would be
+ * lost with its ring, and what the kernel sends would overtake it. */
 void mig_let_leave(struct move *m);
 
 /* The same to HW, with what the library needs to use the rings, from the entry in m->cmd. */

@@ -306,6 +306,7 @@ int mig_upload(struct conn *c, enum toe_why why)
 	if (c->sock < 0)	/* toed may have had no descriptor left when it started */
 		c->sock = conn_fetch(c->cookie);
 	fault_point(FAULT_UPLOAD, 1);
+	mig_let_leave(&m);
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, c->sock < 0 ? TOE_KERNEL | TOE_NEXT_CLOSED : TOE_KERNEL);
 	fault_point(FAULT_UPLOAD, 2);
@@ -314,7 +315,6 @@ int mig_upload(struct conn *c, enum toe_why why)
 	if (err)
 		return no_entry(&m, err, claimed);
 	c->locked = false;
-	mig_let_leave(&m);
 	err = mig_rebuild(&m);
 	if (err)
 		conn_moves.failed++;

@@ -152,7 +152,6 @@ static int filter(struct epset *set, const struct epoll_event *ev, int n, struct
 	return kept;
 }
 
-/* One question to the kernel. Raw events in *raw, what is left for the application returned. */
 static inline int kernel_wait(int fd, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
 {
 	if (sys_alone())
@@ -160,8 +159,9 @@ static inline int kernel_wait(int fd, struct epoll_event *ev, int max, int ms, c
 	return real.epoll_pwait(fd, ev, max, ms, mask);
 }
 
+/* One question to the kernel. Raw events in *raw, what is left for the application returned. */
 static inline __attribute__((always_inline)) int ask_kernel(struct epset *set, struct epoll_event *out, int max, int ms,
-		      const sigset_t *mask, int *raw)
+							    const sigset_t *mask, int *raw)
 {
 	struct epoll_event own[OWN_EVENTS], *ev = out;
 

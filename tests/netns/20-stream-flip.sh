@@ -28,4 +28,5 @@ done
 [ "$(counter RX_SEGS)" -gt 1000 ] || fail "RX engine took $(counter RX_SEGS) segments"
 [ "$(counter TX_SEGS)" -gt 1000 ] || fail "TX engine sent $(counter TX_SEGS) segments"
 nothing_lost
+slow || [ "$(counter TX_TRAIN_LOST)" = 0 ] || fail "moves cut $(counter TX_TRAIN_LOST) segments off their trains"
 "$0" veth

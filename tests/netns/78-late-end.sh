@@ -10,7 +10,6 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-stopped() { grep -q '^State:.T' "/proc/$TOED_PID/status"; }
 by_eth1() { in_ns cli ip route replace "$SRV4/32" dev eth1; }
 by_eth0() { in_ns cli ip route del "$SRV4/32" dev eth1; }
 state() { in_ns srv ss -Htna "sport = :7100" | grep -v LISTEN; }
@@ -24,7 +23,7 @@ late() {	# ORDER STEP
 	eventually 5 logged client "ok 1000" || fail "no echo"
 	eventually 5 all_on kernel 1 || fail "the connection is not known: $(ctl list)"
 	ctl offload --all >"$LOGS/offload" 2>&1 &
-	eventually 5 stopped || fail "toed did not stop at step $2"
+	eventually 5 toed_stopped || fail "toed did not stop at step $2"
 	[ "$2" = 3 ] || by_eth1
 	echo "$1" >&3
 	exec 3>&-

@@ -36,7 +36,6 @@ else:
     s.sendall(b"d")
 PY
 
-stopped() { grep -q '^State:.T' "/proc/$TOED_PID/status"; }
 sent() { judged srv bytes; }
 probes() { snmp srv TcpExt TCPLossProbes; }
 
@@ -55,7 +54,7 @@ eventually 5 eval '[ "$(sent)" -gt "$before" ]' || fail "the server sends nothin
 before=$(probes)
 ctl offload --all >"$LOGS/offload" 2>&1 &
 order=$!
-eventually 5 stopped || fail "toed did not stop in the offload"
+eventually 5 toed_stopped || fail "toed did not stop in the offload"
 eventually 5 eval '[ "$(probes)" -gt "$before" ]' || fail "the kernel sent nothing while toed was stopped: nothing is tested"
 kill -CONT "$TOED_PID"
 wait $order

@@ -200,6 +200,7 @@ toed_start() {
 
 toed_up_or_dead() { toed_up || ! toed_alive; }
 toed_up() { ctl list >/dev/null 2>&1; }
+toed_stopped() { grep -q '^State:.T' "/proc/$TOED_PID/status"; }
 toed_alive() { kill -0 "$TOED_PID" 2>/dev/null; }
 
 toed_stop() {
