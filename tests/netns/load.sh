@@ -68,10 +68,7 @@ load_finish() {
 	done
 }
 
-# flowing: data arrives in both directions, through kernel or engine
-flowing() {
-	local in out
-	in=$(client_bytes received) out=$(client_bytes acked)
-	eventually 30 eval "(( \$(client_bytes received) > $in + 200000 && \$(client_bytes acked) > $out + 200000 ))"
-}
-client_bytes() { in_ns cli ss -Htni | grep -o "bytes_$1:[0-9]*" | awk -F: '{ n += $2 } END { print n + 0 }'; }
+# flowing: data arrives in both directions on each connection, through kernel or engine
+flowing() { eventually 30 moved_on "$(client_bytes)"; }
+moved_on() { client_bytes | python3 "$HELPERS/moved.py" "$1"; }
+client_bytes() { in_ns cli ss -Htni state established; }	# their bytes_acked and bytes_received
