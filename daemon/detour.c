@@ -5,6 +5,8 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -54,8 +56,8 @@ static int route(struct mnl_socket *nl, uint16_t type, uint16_t flags, uint8_t f
 
 	r->rtm_family = family;
 	r->rtm_protocol = RTPROT_STATIC;
-	r->rtm_scope = type == RTM_NEWROUTE ? RT_SCOPE_LINK : RT_SCOPE_NOWHERE;
-	r->rtm_type = RTN_UNICAST;
+	r->rtm_scope = type == RTM_NEWROUTE ? RT_SCOPE_HOST : RT_SCOPE_NOWHERE;
+	r->rtm_type = RTN_LOCAL;
 	mnl_attr_put_u32(nlh, RTA_TABLE, MARK);
 	mnl_attr_put_u32(nlh, RTA_OIF, LO);
 	return nl_do(nl, nlh);
@@ -132,6 +134,64 @@ static int enter_netns_of(int sock)
 	return err;
 }
 
+int detour_open(struct detour *d, int sock, uint8_t family)
+{
+	int err = enter_netns_of(sock);
+
+	if (err)
+		return err;
+	*d = (struct detour){ .nl = nl_open(NETLINK_ROUTE, 0), .raw = -1, .family = family };
+	err = d->nl ? set_up(d->nl, family) : -errno;
+	if (err)
+		detour_close(d);
+	return err;
+}
+
+void detour_close(struct detour *d)
+{
+	if (d->raw >= 0)
+		close(d->raw);
+	if (d->nl) {
+		tear_down(d->nl, d->family);
+		mnl_socket_close(d->nl);
+	}
+	netns_leave();
+}
+
+static int open_raw(struct detour *d)
+{
+	int err;
+
+	d->raw = socket(d->family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	if (d->raw < 0)
+		return -errno;
+	err = set_int(d->raw, SOL_SOCKET, SO_MARK, MARK);
+	if (!err)
+		return 0;
+	close(d->raw);
+	d->raw = -1;
+	return err;
+}
+
+int detour_deliver(struct detour *d, const void *packet, size_t len)
+{
+	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in to4 = { .sin_family = AF_INET };
+	bool v4 = d->family == AF_INET;
+	const char *p = packet;
+	int err = d->raw < 0 ? open_raw(d) : 0;
+
+	if (err)
+		return err;
+	memcpy(&to4.sin_addr, p + offsetof(struct iphdr, daddr), sizeof(to4.sin_addr));
+	if (!v4)
+		memcpy(&to6.sin6_addr, p + offsetof(struct ip6_hdr, ip6_dst), sizeof(to6.sin6_addr));
+	if (sendto(d->raw, packet, len, MSG_DONTWAIT, v4 ? (void *)&to4 : (void *)&to6,
+		   v4 ? sizeof(to4) : sizeof(to6)) < 0)
+		return -errno;
+	return 0;
+}
+
 void detour_forget(int sock)
 {
 	if (get_int(sock, SOL_SOCKET, SO_MARK) == MARK)
@@ -141,17 +201,13 @@ void detour_forget(int sock)
 int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
 		   const struct sockaddr_storage *peer, socklen_t peer_len)
 {
-	uint8_t family = wire_family(peer);
-	struct mnl_socket *nl;
+	struct detour d;
 	struct foreign f;
-	int err = enter_netns_of(sock);
+	int err = detour_open(&d, sock, wire_family(peer));
 
 	if (err)
 		return err;
-	nl = nl_open(NETLINK_ROUTE, 0);
-	err = nl ? set_up(nl, family) : -errno;
-	if (!err)
-		err = allow(sock, &f, peer->ss_family == AF_INET6);
+	err = allow(sock, &f, peer->ss_family == AF_INET6);
 	if (!err) {
 		if (bind(sock, (const struct sockaddr *)local, local_len) && errno != EINVAL)
 			err = -errno;
@@ -159,11 +215,7 @@ int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t loc
 			err = -errno;
 		disallow(sock, &f);
 	}
-	if (nl) {
-		tear_down(nl, family);
-		mnl_socket_close(nl);
-	}
-	netns_leave();
+	detour_close(&d);
 	log_debug("a socket without a route was rebuilt by detour: %s", strerror(-err));
 	return err;
 }

@@ -2,12 +2,15 @@
 /*
  * A socket is rebuilt with bind() and connect(), which want its address to be there and a route to the peer. When
  * those are gone (link down, device deleted) its connection is not: the kernel would go on trying. So the two
- * calls are made over a route that exists for this mark only and for this moment.
+ * calls are made over a route that exists for this mark only and for this moment. So are packets delivered that only
+ * the peer could send: by the device's way in, an address that is gone or a reverse path filter would stop them.
  */
 #ifndef DETOUR_H
 #define DETOUR_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 /* Is this failure of bind() or connect() one that a detour avoids? */
@@ -17,5 +20,17 @@ void detour_forget(int sock);
 /* bind() and connect() without address or route. 0 or -errno; -ENETDOWN: no loopback device either. */
 int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
 		   const struct sockaddr_storage *peer, socklen_t peer_len);
+
+struct detour {
+	struct mnl_socket *nl;
+	int raw;		/* a raw socket, or -1 */
+	uint8_t family;		/* on the wire */
+};
+
+/* In the network namespace of sock, which is entered until detour_close(). 0 or -errno: nothing is open. */
+int detour_open(struct detour *d, int sock, uint8_t family);
+/* An IP packet to the address and port that it says, in this namespace. 0 or -errno */
+int detour_deliver(struct detour *d, const void *packet, size_t len);
+void detour_close(struct detour *d);
 
 #endif

@@ -162,6 +162,7 @@ ssize_t ksock_peek_snd(int sock, void *buf, size_t size, uint32_t *write_seq)
 struct names {
 	struct sockaddr_storage local, peer;
 	socklen_t local_len, peer_len;
+	bool detour;		/* they were connected by it */
 };
 
 /* From the flow: a socket that was left disconnected knows its peer no more. scope: interface of link-local addresses. */
@@ -198,7 +199,7 @@ static int set_seq(int sock, int queue, uint32_t seq)
 }
 
 /* EINVAL of bind(): still bound. An accepted socket has lost its port, though getsockname() shows it. */
-static int bind_connect(int sock, const struct names *n)
+static int bind_connect(int sock, struct names *n)
 {
 	int err = 0;
 
@@ -207,9 +208,10 @@ static int bind_connect(int sock, const struct names *n)
 		err = -errno;
 	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))
 		err = -errno;
-	if (detour_helps(err) && detour_connect(sock, &n->local, n->local_len, &n->peer, n->peer_len))
+	n->detour = detour_helps(err);
+	if (n->detour && detour_connect(sock, &n->local, n->local_len, &n->peer, n->peer_len))
 		return -EHOSTUNREACH;
-	return detour_helps(err) ? 0 : err;
+	return n->detour ? 0 : err;
 }
 
 static int disconnect(int sock)
@@ -225,7 +227,7 @@ static int disconnect(int sock)
 
 /* Disconnect and connect again in repair mode: nothing goes out. mss: 0 or what TCP_MAXSEG is to say
  * during the connect, else the send MSS would stick at 524. The socket is closed for some 20 us. */
-static int reconnect(int sock, const struct names *n, uint32_t snd_seq, uint32_t rcv_seq, int mss)
+static int reconnect(int sock, struct names *n, uint32_t snd_seq, uint32_t rcv_seq, int mss)
 {
 	int err = disconnect(sock);
 
@@ -424,7 +426,7 @@ static int restore_snd_queue(int sock, const struct ksock_image *im)
 	return err ? err : restore_queue(sock, SEND_QUEUE, im->unacked, im->nr_unacked);
 }
 
-int ksock_unpark(int sock, const struct ksock_image *im)
+int ksock_unpark(int sock, struct ksock_image *im)
 {
 	const struct min_tcp *min = &im->min;
 	struct names names;
@@ -436,6 +438,7 @@ int ksock_unpark(int sock, const struct ksock_image *im)
 		mss = mss_clamp_of(sock, min);
 		clamp = window_clamp(sock);
 		err = reconnect(sock, &names, min->snd_una - im->seed_rtt, im->rx_read, mss);
+		im->detour = names.detour;
 	}
 	if (!err)
 		err = restore_options(sock, min, mss);

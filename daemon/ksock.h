@@ -111,6 +111,7 @@ struct ksock_image {		/* what a rebuilt socket is to contain */
 	int nr_unacked;
 	struct iovec *unsent;	/* behind them */
 	int nr_unsent;
+	bool detour;		/* set by ksock_unpark(): it took one (detour.h) */
 };
 
 /* The socket's TSval as of now. 0: none */
@@ -119,7 +120,7 @@ uint32_t ksock_tsval(int sock);
 /* Rebuild a parked socket to go on from image. It hears and has left repair mode afterwards. -EHOSTUNREACH: there is
  * no way to the peer, and no detour either; the same may be tried again.
  * The unsent bytes are for ksock_send_rest(), once held frames were replayed. */
-int ksock_unpark(int sock, const struct ksock_image *image);
+int ksock_unpark(int sock, struct ksock_image *image);
 int ksock_send_rest(int sock, const struct ksock_image *image);
 
 /* A rebuild failed half way: as a parked socket is, but not connected; unpark may be tried again. */

@@ -24,6 +24,7 @@ struct move {
 	bool parked;			/* and MIN_TCP_T captured */
 	bool loaded;			/* the engine counts the bytes */
 	bool own_sock;			/* toed's, in the place of one that is gone */
+	struct detour *detour;		/* for replays; NULL: they come in by the device */
 	uint64_t hold_start;
 	enum toe_why why;
 };

@@ -2,9 +2,11 @@
 /* Upload: from the engines to the kernel's socket. The steps are those of doc/architecture.md section 6. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "detour.h"
 #include "fault.h"
 #include "frame.h"
 #include "hold.h"
@@ -46,8 +48,12 @@ static void replay_from_peer(struct move *m, uint32_t tsecr, uint32_t seq, const
 {
 	uint8_t frame[FRAME_HDR_MAX + FRAME_DATA_MAX];
 	size_t n = frame_from_peer(&m->cmd.conn, tsecr, seq, payload, len, frame);
+	size_t link = sizeof(struct ethhdr) + toe_vlan_len(m->cmd.conn.vlan);
 
-	engine_replay(m->c->nic, frame, n, true);
+	if (m->detour)
+		detour_deliver(m->detour, frame + link, n - link);
+	else
+		engine_replay(m->c->nic, frame, n, true);
 }
 
 /* What was received out of order was reported to the peer (SACK), who sends it again only after a
@@ -92,17 +98,30 @@ static void replay_dup(struct move *m, struct toe_ival ival)
 static void replay_state(struct move *m, const struct ksock_image *im)
 {
 	const struct hw_conn *e = &m->cmd.conn;
-	struct nic *nic = nic_get(m->c->nic);
 	uint32_t tsecr = im->seed_rtt ? ksock_tsval(m->c->sock) - e->min.srtt_us / 1000 : 0;
 
-	if (!nic || nic_enter(nic))
-		return;
 	replay_from_peer(m, tsecr, e->min.rcv_nxt, NULL, 0);
 	if (e->rec & TOE_REC_DSACK)
 		replay_dup(m, engine.rec[m->c->hw_connid].dsack);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		replay_ooo(m, engine.rec[m->c->hw_connid].ooo[i]);
-	nic_leave();
+}
+
+/* By the device, or as the socket was rebuilt. */
+static void replay(struct move *m, const struct ksock_image *im)
+{
+	struct nic *nic = nic_get(m->c->nic);
+	struct detour d;
+
+	if (im->detour && !detour_open(&d, m->c->sock, (uint8_t)im->min.flow.family)) {
+		m->detour = &d;
+		replay_state(m, im);
+		m->detour = NULL;
+		detour_close(&d);
+	} else if (nic && !nic_enter(nic)) {
+		replay_state(m, im);
+		nic_leave();
+	}
 }
 
 /* For the next offload's step 5. */
@@ -210,7 +229,7 @@ static int hand_over(struct move *m, struct ksock_image *im)
 	struct conn *c = m->c;
 	int err, err2;
 
-	replay_state(m, im);
+	replay(m, im);
 	err = restore_apply(c->sock);
 	if (err && err != -EOPNOTSUPP)
 		log_debug("connection %u: congestion state: %s", c->hw_connid, strerror(-err));
@@ -233,7 +252,7 @@ static int hand_over(struct move *m, struct ksock_image *im)
 }
 
 /* -EHOSTUNREACH: no way to the peer. -EAGAIN: something else was refused, several times. */
-static int unpark(struct move *m, const struct ksock_image *im)
+static int unpark(struct move *m, struct ksock_image *im)
 {
 	struct conn *c = m->c;
 	int err = c->sock < 0 ? replace_sock(m) : 0;

@@ -8,7 +8,7 @@
 static const unsigned int needed[] = {
 	CAP_BPF, CAP_PERFMON,		/* programs and maps */
 	CAP_NET_ADMIN,			/* XDP, TAPs, rtnetlink, TCP_REPAIR */
-	CAP_NET_RAW,			/* hearing ICMP errors */
+	CAP_NET_RAW,			/* hearing ICMP errors; packets of the detour */
 	CAP_SYS_ADMIN,			/* setns, mount, BPF objects by id */
 	CAP_SYS_PTRACE,			/* pidfd_getfd, files of applications */
 	CAP_CHECKPOINT_RESTORE,

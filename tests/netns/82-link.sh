@@ -15,6 +15,12 @@ topo_veth
 toed_start srv
 load_start
 ip_srv() { in_ns srv ip "$@" || fail "ip $*"; }
+# The rebuilt sockets know what the engines knew, though nothing can have come in from the peer since.
+know_rtt() {
+	local n
+	n=$(in_ns srv ss -Htni state established | grep -c ' rtt:')
+	[ "$n" = $((2 * LOAD_CONNS)) ] || fail "only $n know a round-trip time: $(in_ns srv ss -Htni)"
+}
 again() { flowing || fail "the streams stand still: $(ctl list)"; load_offload; }
 
 say "link down and up, here"
@@ -31,12 +37,15 @@ again
 say "address removed and put back"
 ip_srv addr del "$SRV4/24" dev eth0
 load_kernel "link or route changed"
+know_rtt
 ip_srv addr add "$SRV4/24" dev eth0
 again
 
-say "route removed and put back"
+say "route removed and put back, where the kernel takes nothing in without a route back"
+in_ns srv sh -c 'echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter'
 ip_srv route del 10.99.0.0/24 dev eth0
 load_kernel "link or route changed"
+know_rtt
 ip_srv route add 10.99.0.0/24 dev eth0 src "$SRV4"
 again
 
@@ -48,17 +57,25 @@ load_kernel "link or route changed"
 ip_srv route del "$CLI4/32" dev dummy0
 again
 
-# Not even a detour: the loopback device is down. An upload would lose them, so they stay in the engines.
 say "route removed, and no loopback device"
 ip_srv link set lo down
+ip_srv route del 10.99.0.0/24 dev eth0
+load_kernel "link or route changed"
+ip_srv link set lo up
+ip_srv route add 10.99.0.0/24 dev eth0 src "$SRV4"
+again
+
+# Not even a detour: a rule comes before it. An upload would lose them, so they stay in the engines.
+say "route removed, and no detour"
+ip_srv rule add pref 0 prohibit
 ip_srv route del 10.99.0.0/24 dev eth0
 sleep 0.5	# toed hears of it and finds that it cannot
 ctl upload --all >"$LOGS/upload" 2>&1 && fail "an upload without a way to the peer succeeded"
 logged upload "no route to the peer" || fail "the reason is not told: $(cat "$LOGS/upload")"
 [ "$(on_path hardware)" = $((2 * LOAD_CONNS)) ] || fail "only $(on_path hardware) stayed in hardware"
 load_alive
-ip_srv link set lo up
 ip_srv route add 10.99.0.0/24 dev eth0 src "$SRV4"
+ip_srv rule del pref 0 prohibit	# last: with a detour but no route they would be uploaded now
 load_moving
 ctl upload --all >/dev/null || fail "upload, with a route again: $(ctl list)"
 load_kernel
