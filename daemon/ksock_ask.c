@@ -9,6 +9,7 @@
 #include "ksock.h"
 
 #define RCVBUF_LOCKED	2	/* of SO_BUF_LOCK: set by the application */
+#define TCPI_USEC_TS	64	/* TCPI_OPT_USEC_TS of Linux 6.7, by a route's feature: the engines' clock counts milliseconds */
 
 int ksock_get_int(int sock, int level, int opt, int *val)
 {
@@ -53,6 +54,8 @@ int ksock_eligible(int sock, enum toe_why *why)
 		return refuse(why, TOE_WHY_NOT_ESTAB);
 	if (poll(&end, 1, 0) == 1)
 		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
+	if (info.tcpi_options & TCPI_USEC_TS)
+		return refuse(why, TOE_WHY_USEC_TS);
 	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
 		return refuse(why, TOE_WHY_MTU);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
