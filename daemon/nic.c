@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "conf.h"
+#include "conn.h"
 #include "engine.h"
 #include "log.h"
 #include "loop.h"
@@ -288,7 +289,7 @@ int nic_detach(int netns_fd, const char *dev, char *err, size_t err_len)
 		nic_say(err, err_len, "%.*s: not attached", IFNAMSIZ, dev);
 		return -ENOENT;
 	}
-	conn_link_event(nic->id, NIC_EV_GONE);
+	conn_upload_all(nic->id, TOE_WHY_DETACH);
 	nic_drop(nic, true);
 	return 0;
 }
