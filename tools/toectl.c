@@ -232,6 +232,8 @@ static int take_option(const struct option *o, const char *value, struct json_ob
 
 	if (o->arg && !value)
 		return usage("%s needs a value", o->name);
+	if (json_object_object_get(req, key))
+		return usage("%s is given twice", o->name);
 	if (o->number)
 		return parse_number(value, key, req);
 	json_object_object_add(req, key, o->arg ? json_object_new_string(value) : json_object_new_boolean(true));
@@ -246,6 +248,8 @@ static int parse_select(int argc, char **argv, struct json_object *req)
 
 	for (i = 1; i < argc && !err; i++) {
 		if (argv[i][0] != '-') {
+			if (json_object_object_get(req, "id"))
+				return usage("'%s': one ID at a time", argv[i]);
 			json_object_object_add(req, "id", json_object_new_string(argv[i]));
 			continue;
 		}

@@ -75,6 +75,8 @@ expect 1 'unknown option' "${toectl[@]}" offload --frobnicate
 expect 1 'which connections' "${toectl[@]}" upload
 expect 1 'needs a value' "${toectl[@]}" offload --port
 expect 1 'not a number' "${toectl[@]}" offload --port x
+expect 1 'given twice' "${toectl[@]}" offload --port 1 --port 2
+expect 1 'one ID' "${toectl[@]}" show 1 2
 expect 1 'no arguments' "${toectl[@]}" stats x
 expect 1 'one interface' "${toectl[@]}" attach eth0 eth1
 expect 1 'which program' "${toectl[@]}" run
