@@ -205,7 +205,7 @@ demo:						## set up, build, show a live move under load (root)
 bench:						## set up, build, measure kernel and toed; BENCH=quick: under two minutes (root)
 	tests/setup
 	$(build) all helpers benchers
-	tests/bench/run --build "$(B)" $(if $(filter quick,$(BENCH)),--quick,--doc doc/benchmarks.md) $(ROWS)
+	tests/bench/run --build "$(B)" $(if $(filter quick,$(BENCH)),--quick,$(if $(ROWS),,--doc doc/benchmarks.md)) $(ROWS)
 
 dest	= "$(DESTDIR)$(1)"
 install: all					## install; honours DESTDIR and PREFIX
