@@ -29,7 +29,7 @@ struct conf {
 	unsigned int max_slabs;	/* of one application */
 	bool give_back;		/* stop as soon as started: what another toed left goes back to the kernel */
 	bool policy_auto;	/* offload what can be as soon as it is seen */
-	unsigned int bulk_limit; /* MB/s of a sender that policy auto leaves to the kernel; 0: none */
+	unsigned int bulk_limit; /* MB/s of a connection that policy auto leaves to the kernel; 0: none */
 };
 extern struct conf conf;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Points at which tests make toed die, as of kill -9. TOED_FAULT=offload:7 in its environment: at step 7 of the first
- * offload; offload:7:3: of the third; offload:7:3:stop: is stopped there, as of kill -STOP. The steps are those of doc/architecture.md section 6; upload:11 is behind
+ * offload; offload:7:3: of the third; offload:7:3:stop: is stopped there, as of kill -STOP. The steps are those of doc/architecture.md section 6 (those that change nothing have no point); upload:11 is behind
  * them, when daemon/expire.c has given the socket short times. rebuild:4:2: instead of
  * that, the first two times that step 4 of an upload is reached it fails (4, 5 or 8), with what a full buffer gives;
  * 1: the entry is locked; 2: it is gone; 3: there is no descriptor for a socket in the place of one that is gone.

@@ -30,7 +30,7 @@
 #define PTO_MIN_NS	(20 * MS)	/* of a tail loss probe: a peer on this host that waits for its processor */
 #define WC_DELACK_NS	(200 * MS)	/* RFC 8985 WCDelAckT */
 #define PUMP_NS		(5 * MS)	/* grace for an application to send for itself */
-#define LEAVE_NS	(50 * MS)	/* and for one whose write has begun: what were sent here would overtake it */
+#define LEAVE_NS	(50 * MS)	/* and for one whose write has begun: what was sent here would overtake it */
 #define CORK_NS		(200 * MS)	/* Linux's limit for corked bytes */
 #define KEEP_SCAN_NS	(250 * MS)
 #define KEEP_LOOK	4U

@@ -34,7 +34,7 @@ enum toe_cmd_op {
 	/* HOLD: what a toed needs that finds the entry like this after the socket was parked: hw_connid, gen,
 	 * fd, app, rings, sk_flags, and the fields of LINK, from conn. */
 	TOE_CMD_CLAIM = 8,
-	/* HOLD of what was in HW: rx and tx from conn, which hold the same bytes as those before, and
+	/* HOLD of what was in HW: rx, tx and gen from conn, which hold the same bytes as those before, and
 	 * min.copied_seq and min.write_seq, which say where they begin and end, and min.wnd_limit. Republishes. */
 	TOE_CMD_RINGS = 9,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Small map values and keys. Map names, all pinned under TOE_BPFFS:
+ * Small map values and keys. Map names, all pinned under TOE_BPFFS (beside two of one program's own: sk_net, sk_restore):
  *
  * hw_conn_t   hash           struct toe_flow -> struct hw_conn
  * hw_connid   array          HW_CONNID -> struct hw_connid
@@ -136,14 +136,14 @@ enum toe_stat {
 	X(NO_ID,	"no free HW_CONNID") \
 	X(NO_SLAB,	"no ring memory") \
 	X(NO_FD,	"descriptor not found in its process") \
-	X(MTU,		"segment larger than a TAP page") \
+	X(MTU,		"segment size that the engines do not take") \
 	X(FIN,		"peer sent FIN") \
 	X(RST,		"peer sent RST") \
 	X(SYN,		"peer sent SYN") \
 	X(URG,		"urgent data") \
-	X(OPTIONS,	"unknown IP or TCP options") \
+	X(OPTIONS,	"IP options or extension headers") \
 	X(FRAGMENT,	"IP fragment") \
-	X(ECN,		"ECN signal") \
+	X(ECN,		"accurate ECN") \
 	X(CLOSE,	"closed by the application") \
 	X(SHUTDOWN,	"shut down by the application") \
 	X(SOCKOPT,	"socket option the engine does not serve") \

@@ -271,7 +271,7 @@ TOE_PURE __u32 rec_sacked(const struct hw_conn *c, const struct hw_rec *r)
 /*
  * RFC 6937 section 3, as Linux's tcp_cwnd_reduction(): the window while pipe is what is on its way. As long as that is more than
  * ssthresh, ssthresh / RecoverFS of what was delivered may leave; where many segments were lost and it is less, as much as was delivered,
- * and a segment when snd_una has moved. Without it all that is missing would leave at once into the queue that has just overflown,
+ * and a segment when snd_una has moved. Without it all that is missing would leave at once into the queue that has just overflowed,
  * and be lost once more. Not where a window is no more than a burst that may leave at once anyway: in one of few segments new
  * ones behind those sent again tell whether these were lost, too, which saves a timeout.
  */

@@ -96,7 +96,7 @@ TOE_WALK int sack_far_una(struct hw_rec *r, __u32 una, __u32 now_us, __u32 min_r
 	return 0;
 }
 
-/* snd_una has moved. reo: nothing but reordering can have kept a hole open that was not sent again. */
+/* snd_una has moved: nothing but reordering can have kept a hole open that was not sent again. */
 TOE_PURE void sack_una(struct hw_rec *r, __u32 una, __u32 now_us, __u32 min_rtt_us)
 {
 	for (int i = 0; i < TOE_NR_HOLES; i++) {
