@@ -107,7 +107,6 @@ static int collect_nested(struct epset *set, struct epoll_event *out, int max)
 static int collect(struct epset *set, struct epoll_event *out, int max)
 {
 	struct sonode *stuck;
-	bool kick = false;
 	int n = 0;
 
 	while (ld(&set->nr_hw) || epset_behind(set)) {
@@ -115,13 +114,10 @@ static int collect(struct epset *set, struct epoll_event *out, int max)
 		epset_lock();
 		stuck = epset_behind(set) ? epset_rescan(set) : NULL;
 		n = epset_collect(set, out, max);
-		kick = n && set->ready.nr && ld_sc(&set->sleepers);
 		epset_unlock();
 		if (!stuck || n || sonode_upload(stuck, TOE_WHY_CALL))
 			break;
 	}
-	if (kick)
-		daemon_kick();
 	if (ld(&set->nr_nested) && n < max)
 		n += collect_nested(set, out + n, max - n);
 	return n;
@@ -208,8 +204,7 @@ static int ask_asleep(struct epset *set, struct epoll_event *out, int max, int m
 	return n;
 }
 
-int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns,
-	       const sigset_t *mask)
+static int wait_events(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns, const sigset_t *mask)
 {
 	int64_t deadline = timeout_ns > 0 ? wait_deadline(timeout_ns) : 0;
 	int n, raw, ms;
@@ -237,6 +232,29 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 		if (!timeout_ns || (deadline && wait_now() >= deadline))
 			return raw ? collect(set, out, max) : 0;
 	}
+}
+
+/* Threads that stay asleep in the set are to be woken by what is left, and by what comes next: a doorbell that was rung wakes
+ * one thread, and does not ring again before it is armed. */
+static void wake_others(struct epset *set)
+{
+	bool kick;
+
+	epset_lock();
+	kick = set->ready.nr || (set->nr_hw && arm(set));
+	kick |= set->nr_nested && arm_nested(set);
+	epset_unlock();
+	if (kick)
+		daemon_kick();
+}
+
+int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns, const sigset_t *mask)
+{
+	int n = wait_events(set, out, max, timeout_ns, mask);
+
+	if (n >= 0 && ld_sc(&set->sleepers))
+		wake_others(set);
+	return n;
 }
 
 static int64_t ms_to_ns(int ms)

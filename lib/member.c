@@ -125,7 +125,8 @@ static int member_bind(struct member *m, uint32_t word)
 	if (!qp)
 		return -ENOBUFS;
 	if (!(set->qps & 1U << qp->idx)) {
-		wait_add_qp(set->slot->fd, qp);
+		if (!wait_add_qp(set->slot->fd, qp))
+			return -ENOBUFS;
 		st(&set->qps, set->qps | 1U << qp->idx);
 	}
 	return 0;

@@ -195,11 +195,14 @@ static int ask(struct job *j, int ms, const sigset_t *mask)
 	return rc < 0 ? -1 : merge(j);
 }
 
-/* All of them are on the rings: 0, -1 and errno. */
+/* All of them are on the rings: 0, -1 and errno. Without a handler the thread was stopped or frozen, after which epoll_wait() ends
+ * and poll() goes on. */
 static int sleep_hw(struct job *j, int64_t deadline)
 {
 	int rc = wait_sleep(j->ctx, deadline);
 
+	if (rc == -EINTR && !wait_handles())
+		return 0;
 	if (rc)
 		errno = -rc;
 	return rc ? -1 : 0;
@@ -243,7 +246,7 @@ static int run(struct job *j, int64_t timeout_ns, const sigset_t *mask)
 		if (rc > 0 || rc == -1)
 			return rc;
 		if (!rc && deadline && wait_now() >= deadline)
-			return 0;
+			timeout_ns = 0;		/* a last look: something may have come before that */
 	}
 }
 

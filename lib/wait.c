@@ -55,12 +55,13 @@ void wait_add_daemon(int epfd)
 	errno = err;
 }
 
-void wait_add_qp(int epfd, const struct qp *qp)
+/* A descriptor that was closed where we do not see it is found out by who sleeps. */
+bool wait_add_qp(int epfd, const struct qp *qp)
 {
-	int err = errno;
+	int err = errno, rc = add(epfd, ld(&qp->fd), &mark_qp[qp->idx]);
 
-	add(epfd, ld(&qp->fd), &mark_qp[qp->idx]);
 	errno = err;
+	return rc != -ENOMEM && rc != -ENOSPC;
 }
 
 bool wait_marker(const struct epoll_event *ev, uint32_t *qps, bool *moved)
@@ -126,7 +127,8 @@ int wait_watch(struct waitctx *c, struct sonode *sn, const struct ring *r)
 	if (!qp)
 		return -ENOBUFS;
 	if (!(c->qps & 1U << qp->idx)) {
-		wait_add_qp(c->epfd, qp);
+		if (!wait_add_qp(c->epfd, qp))
+			return -ENOBUFS;
 		c->qps |= 1U << qp->idx;
 	}
 	wake_arm(qp->wake);
@@ -181,7 +183,7 @@ static bool is_fault(int sig)
 	       sig == SIGTRAP || sig == SIGSYS;
 }
 
-bool wait_restarts(void)
+static bool every_handler(int flags)
 {
 	struct sigaction sa;
 	int sig, err = errno;
@@ -192,11 +194,21 @@ bool wait_restarts(void)
 		if (!(sa.sa_flags & SA_SIGINFO) &&
 		    (sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN))
 			continue;
-		if (!(sa.sa_flags & SA_RESTART))
+		if (!(sa.sa_flags & flags))
 			break;
 	}
 	errno = err;
 	return sig == NSIG;
+}
+
+bool wait_restarts(void)
+{
+	return every_handler(SA_RESTART);
+}
+
+bool wait_handles(void)
+{
+	return !every_handler(0);
 }
 
 int64_t wait_now(void)

@@ -27,6 +27,7 @@ void wait_drain(struct waitctx *c);	/* epfd was seen readable in a poll */
 
 /* Blocked calls: a signal came. True if every handler there is says SA_RESTART. */
 bool wait_restarts(void);
+bool wait_handles(void);		/* there is a handler, whatever it says */
 int64_t wait_now(void);			/* ns */
 /* ns: -1 for none or beyond any clock. False: what the kernel calls EINVAL, and errno says so. */
 bool wait_timespec(const struct timespec *ts, int64_t *ns);
@@ -37,7 +38,7 @@ int wait_ms_lost(int64_t deadline_ns);
 
 /* Add the eventfd and app.sock, and TAPs. Data is what wait_marker() knows. */
 void wait_add_daemon(int epfd);
-void wait_add_qp(int epfd, const struct qp *qp);
+bool wait_add_qp(int epfd, const struct qp *qp);	/* false: there is no room for it */
 /* Is this event one of ours? What it asks for is noted in qps and *moved. */
 bool wait_marker(const struct epoll_event *ev, uint32_t *qps, bool *moved);
 void wait_forked(void);

@@ -94,6 +94,51 @@ static void sig_restart(void)
 	flow_end(shared_flow);
 }
 
+/* Ten times, by a process that was made before any connection. */
+static void stop_often(void)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; kill -STOP %d; sleep 0.05; kill -CONT %d; done) &",
+		 getpid(), getpid());
+	if (system(cmd))
+		die("no shell");
+}
+
+static void *send_much_later(void *arg)
+{
+	usleep(450000);
+	return send_later(arg);
+}
+
+/* Stopped and continued, without any handler: calls go on, but for epoll_wait, as in the kernel. */
+static void sig_stopped(void)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct timeval tv;
+	struct flow *f;
+	pthread_t t;
+	fd_set r;
+	int rc;
+
+	stop_often();
+	f = shared_flow = flow_open();
+	p.fd = f->fd;
+	for (int i = 0; i < 3; i++) {
+		pthread_create(&t, NULL, send_much_later, (void *)1000L);
+		tv = (struct timeval){ 5, 0 };
+		FD_ZERO(&r);
+		FD_SET(f->fd, &r);
+		rc = i == 0 ? poll(&p, 1, 5000) : i == 1 ? select(f->fd + 1, &r, NULL, NULL, &tv) : 1;
+		if (rc != 1)
+			die("call %d: %d, %s", i, rc, strerror(errno));
+		flow_recv(f, 1000);
+		pthread_join(t, NULL);
+	}
+	want_path(f, P_HW, "a stop");
+	flow_end(f);
+}
+
 static void *write_all(void *arg)
 {
 	unsigned char buf[100000];
@@ -237,6 +282,7 @@ static void cancel_pending(void)
 static const struct flow_case cases[] = {
 	{ "sig-plain", sig_plain },
 	{ "sig-restart", sig_restart },
+	{ "sig-stopped", sig_stopped },
 	{ "sig-writer", sig_writer },
 	{ "cancel-reader", cancel_reader },
 	{ "cancel-writer", cancel_writer },

@@ -504,6 +504,98 @@ static void test_added_meanwhile(void **state)
 	hang_up(&idle);
 }
 
+/* Two threads asleep in a set: each connection wakes one that handles it alone, though one doorbell rings for both. */
+static void two_asleep(uint32_t how, bool nested)
+{
+	struct epoll_event ev = { .events = EPOLLIN | how }, in = { .events = EPOLLIN | EPOLLET };
+	struct sleeper s[2];
+	struct peer p[2];
+	int ep = epoll_create1(0), outer = nested ? epoll_create1(0) : ep;
+
+	if (nested)
+		assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, ep, &in), 0);
+	for (uint32_t i = 0; i < 2; i++) {
+		dial_echo(&p[i]);
+		to_hw(&p[i]);
+		ev.data.u32 = i + 1;
+		assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, p[i].fd, &ev), 0);
+		s[i] = (struct sleeper){ .ep = outer };
+	}
+	for (int i = 0; i < 2; i++)
+		pthread_create(&s[i].thread, NULL, sleeper, &s[i]);
+	for (int i = 0; i < 2; i++) {
+		usleep(20000);
+		assert_int_equal(write(p[i].fd, "x", 1), 1);
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_join(s[i].thread, NULL);
+		assert_int_equal(s[i].nr, 1);
+	}
+	if (!nested)
+		assert_int_equal(s[0].got.data.u32 + s[1].got.data.u32, 3);
+	for (int i = 0; i < 2; i++) {
+		expect_back(&p[i], "x");
+		hang_up(&p[i]);
+	}
+	close(ep);
+	if (nested)
+		close(outer);
+}
+
+static void test_two_asleep(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		two_asleep(EPOLLET, false);
+		two_asleep(EPOLLONESHOT, false);
+	}
+}
+
+static void *write_later(void *arg)
+{
+	usleep(20000);
+	assert_int_equal(write(((struct peer *)arg)->fd, "x", 1), 1);
+	return NULL;
+}
+
+static int (*epoll_wait_of_libc)(int epfd, struct epoll_event *ev, int n, int ms);
+
+static int late_epoll_wait(int epfd, struct epoll_event *ev, int n, int ms)
+{
+	int got = epoll_wait_of_libc(epfd, ev, n, ms);
+
+	if (ms)
+		usleep(100000);
+	return got;
+}
+
+/* Data comes in time, but the thread that it wakes is late: that is not a timeout. */
+static void test_late_poll(void **state)
+{
+	struct pollfd f = { .events = POLLIN };
+	struct timeval tv = { .tv_usec = 50000 };
+	pthread_t thread;
+	struct peer p;
+	fd_set set;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	epoll_wait_of_libc = real.epoll_wait;
+	real.epoll_wait = late_epoll_wait;
+	for (int i = 0; i < 2; i++) {
+		pthread_create(&thread, NULL, write_later, &p);
+		f.fd = p.fd;
+		FD_ZERO(&set);
+		FD_SET(p.fd, &set);
+		assert_int_equal(i ? select(p.fd + 1, &set, NULL, NULL, &tv) : poll(&f, 1, 50), 1);
+		pthread_join(thread, NULL);
+		expect_back(&p, "x");
+	}
+	real.epoll_wait = epoll_wait_of_libc;
+	hang_up(&p);
+}
+
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -550,6 +642,8 @@ int main(void)
 		cmocka_unit_test(test_lost_binds),
 		cmocka_unit_test(test_late_thread),
 		cmocka_unit_test(test_added_meanwhile),
+		cmocka_unit_test(test_two_asleep),
+		cmocka_unit_test(test_late_poll),
 		cmocka_unit_test(test_nested),
 	};
 
