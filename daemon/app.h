@@ -18,6 +18,7 @@ struct app {
 	char comm[16];
 	struct toe_sonode *sonodes;	/* shared, hostile */
 	uint32_t nr_moved;		/* entries written to what stands behind them */
+	unsigned int kicked;		/* turn of keep_scan() that woke it */
 	/* private to app.c */
 	struct app_priv *priv;
 };

@@ -32,6 +32,7 @@ struct conn {
 	uint16_t nr_held;		/* taken since this HOLD began */
 	/* timers (timer.c); times CLOCK_MONOTONIC ns */
 	uint32_t una_seen;		/* snd_una when backoff was last reset */
+	uint64_t heard;			/* rings_unheard() */
 	uint64_t rtx_at;		/* last retransmission or probe */
 	/* unacknowledged since (us, low 32 bits; 0: unset), carried across moves, while snd_una stays */
 	uint32_t stuck_us, stuck_una;

@@ -94,6 +94,22 @@ static int replay(struct move *m, enum toe_state next)
 	return ret;
 }
 
+#define HELD_WAIT_NS	20000000ULL	/* for a processor in the middle of writing to the hold ring, which may be put aside */
+
+/* A frame is counted, but not there: it stands behind one of another connection that is just being written. Or a toed that died took
+ * it out: then it is lost on the wire. */
+static bool held_comes(struct conn *c)
+{
+	uint64_t until = loop_clock_ns() + HELD_WAIT_NS;
+
+	for (;;) {
+		hold_drain();
+		if (c->held || loop_clock_ns() > until)
+			return c->held;
+		sched_yield();
+	}
+}
+
 int mig_finish(struct move *m, enum toe_state next)
 {
 	int err;
@@ -106,9 +122,7 @@ int mig_finish(struct move *m, enum toe_state next)
 		err = mig_cmd(m, TOE_CMD_FINISH);
 		if (err != -EAGAIN)
 			break;
-		/* frames counted but not there were taken by a toed that died: lost on the wire */
-		hold_drain();
-		if (!m->c->held)
+		if (!held_comes(m->c))
 			m->c->nr_held = m->cmd.conn.nr_held;
 	}
 	if (!err)

@@ -101,6 +101,9 @@ static void replay_state(struct move *m, const struct ksock_image *im)
 	uint32_t tsecr = im->seed_rtt ? ksock_tsval(m->c->sock) - e->min.srtt_us / 1000 : 0;
 
 	replay_from_peer(m, tsecr, e->min.rcv_nxt, NULL, 0);
+	/* the reader's window update may have been lost to this move, and with nothing to read the socket has no cause to say more */
+	if (im->rx_read == e->min.rcv_nxt && e->min.rcv_adv - e->min.rcv_nxt < e->min.snd_mss)
+		replay_from_peer(m, 0, e->min.rcv_nxt - 1, NULL, 0);	/* as a keepalive, which is answered (RFC 9293 3.8.4) */
 	if (e->rec & TOE_REC_DSACK)
 		replay_dup(m, engine.rec[m->c->hw_connid].dsack);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)

@@ -450,6 +450,18 @@ static void look_unsent(const struct conn *c)
 		watch[c->hw_connid / 64] |= 1ULL << (c->hw_connid & 63);
 }
 
+/* A doorbell is a frame, and frames get lost: no memory, its TAP is down. Who sleeps though something is there is woken once more,
+ * if it has not moved since the last look. */
+static void look_unheard(struct conn *c, unsigned int turn)
+{
+	bool waits = rings_unheard(c, &c->heard);
+
+	if (waits && c->app->kicked != turn) {
+		c->app->kicked = turn;
+		app_kick(c->app);
+	}
+}
+
 /* ---- keepalive: RFC 9293 3.8.4, as Linux's tcp_keepalive_timer() ---- */
 
 static void keep_look_up(struct conn *c)
@@ -511,8 +523,10 @@ static void keep_scan(uint64_t now)
 	expire_scan(now);
 	for (c = conn_next(NULL); c; c = then) {
 		then = conn_next(c);
-		if (c->has_rings)
+		if (c->has_rings) {
 			look_unsent(c);
+			look_unheard(c, turn);
+		}
 		if ((turn + c->hw_connid) % KEEP_LOOK == 0) {
 			keep_look_up(c);
 			if (c->sock < 0)
