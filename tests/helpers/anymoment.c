@@ -136,13 +136,17 @@ static void get(int dir, int end)
 	unsigned char buf[16384];
 	struct way *w = &way[dir];
 	struct pollfd p = { dir == OUT ? peer : flow->fd, POLLIN, 0 };
+	int rc, error;
 	ssize_t n;
 
 	while (w->rx < w->tx || end >= 0) {
-		if (poll(&p, 1, 15000) != 1) {
+		rc = poll(&p, 1, 15000);
+		if (rc != 1) {
+			error = rc ? errno : 0;
+			rc = poll(&p, 1, 0);
 			show_both();
-			die("stands still at %llu of %llu bytes %s", (unsigned long long)w->rx,
-			    (unsigned long long)w->tx, dir == OUT ? "out" : "in");
+			die("stands still at %llu of %llu bytes %s: %s, looked at once more: %d", (unsigned long long)w->rx,
+			    (unsigned long long)w->tx, dir == OUT ? "out" : "in", error ? strerror(error) : "timeout", rc);
 		}
 		n = recv(p.fd, buf, sizeof(buf), MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN)
