@@ -112,6 +112,8 @@ static __always_inline void cmd_to_kernel(struct hw_conn *c)
 	c->hw_connid = 0;
 	c->next = 0;
 	c->qp = 0;
+	c->nr_ooo = 0;		/* of an entry of hw_rec that is not its own any more */
+	c->rec = 0;
 	PUT(c->state, TOE_KERNEL);
 }
 

@@ -43,7 +43,7 @@ static __always_inline void ack_rtt(struct hw_conn *c, const struct seg *s, stru
 	now_us(&r->now);
 	ms = r->now.ms + c->min.ts_off - s->tsecr;
 	if (ms <= RTT_MAX_US / 1000)
-		rtt_sample(&c->min, ms * 1000);
+		rtt_sample(&c->min, ms ? ms * 1000 : 1000);	/* the clock shows no less, as in Linux's tcp_rtt_tsopt_us() */
 }
 
 struct ack {			/* an acknowledgement that is not one of the plain kind */

@@ -27,14 +27,20 @@ static __always_inline bool rst_in_window(const struct hw_conn *c, const struct 
 	       (seq_after(s->seq, c->min.rcv_nxt) && seq_before(s->seq, c->min.rcv_adv));
 }
 
+/* It begins before rcv_nxt and ends behind it. */
+static __always_inline bool seg_overlaps(const struct hw_conn *c, const struct seg *s)
+{
+	return seq_before(s->seq, c->min.rcv_nxt) && seq_after(s->seq + s->len, c->min.rcv_nxt);
+}
+
 /*
  * What the kernel's code is to handle: enum toe_why, 0 for a plain segment.
- * A FIN outside the window is none of these: it is answered as any other
- * unacceptable segment is. A SYN, and an RST that does not name rcv_nxt, are challenged (RFC 5961 sections 3, 4).
+ * A FIN outside the window, or an IP option, is none of these: it is answered as any other
+ * unacceptable segment is, so that who does not know the sequence numbers moves nothing (RFC 5961). A SYN, and an RST that does not name rcv_nxt, are challenged (RFC 5961 sections 3, 4).
  */
 static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct seg *s)
 {
-	if (s->why)
+	if (s->why && (seg_in_window(c, s) || seg_overlaps(c, s)))
 		return s->why;
 	if (!(s->flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_URG)))
 		return 0;
@@ -82,7 +88,7 @@ static __always_inline bool paws_refuses(const struct hw_conn *c, const struct s
 /* RFC 7323 section 4.3 (2). */
 static __always_inline void ts_update(struct hw_conn *c, const struct seg *s, const struct rx *r)
 {
-	if ((c->min.opts & TOE_OPT_TS) && s->has_ts && seq_leq(s->seq, c->min.last_ack) &&
+	if ((c->min.opts & TOE_OPT_TS) && s->has_ts && seq_leq(s->seq, c->min.last_ack) && seq_geq(s->ack, c->min.snd_una) &&
 	    (seq_geq(s->tsval, c->min.ts_recent) || !c->min.ts_recent || paws_idle(r)))
 		c->min.ts_recent = s->tsval;
 }

@@ -235,7 +235,11 @@ static const struct {
 	{ "syn outside", { .seq = -90000U, .flags = SYN }, 0, XDP_TX, false },
 	{ "urg", { .flags = URG | ACK, .len = 3 }, TOE_WHY_URG, 0, false },
 	{ "ip options", { .flags = ACK, .len = 9, .ip_opts = true }, TOE_WHY_OPTIONS, 0, true },
+	{ "ip options, part new", { .seq = -4U, .flags = ACK, .len = 9, .ip_opts = true }, TOE_WHY_OPTIONS, 0, true },
+	{ "ip options, old", { .seq = -50U, .flags = ACK, .len = 9, .ip_opts = true }, 0, XDP_TX, true },
+	{ "ip options, beyond", { .seq = ADV + 1, .flags = ACK, .len = 9, .ip_opts = true }, 0, XDP_TX, true },
 	{ "fragment", { .flags = ACK, .len = 9, .more_frags = true }, TOE_WHY_FRAGMENT, 0, true },
+	{ "fragment, old", { .seq = -50U, .flags = ACK, .len = 9, .more_frags = true }, 0, XDP_TX, true },
 	{ "ce, not negotiated", { .flags = ACK, .len = 9, .ecn = 3 }, 0, XDP_DROP, false },
 	{ "ece, not negotiated", { .flags = ACK | ECE }, 0, XDP_DROP, false },
 };
