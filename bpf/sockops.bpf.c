@@ -95,6 +95,32 @@ static __always_inline bool port_wanted(const struct toe_flow *f)
 	       bpf_map_lookup_elem(&ports, &rport);
 }
 
+/* Each of them is there if the kernel was built with it. */
+struct tcp_sock___md5 {
+	void *md5sig_info;
+} __attribute__((preserve_access_index));
+struct tcp_sock___ao {
+	void *ao_info;
+} __attribute__((preserve_access_index));
+struct dst_entry___xfrm {
+	void *xfrm;
+} __attribute__((preserve_access_index));
+
+/* Engines sign and encrypt nothing, and look for no signature. */
+static __always_inline bool secured(struct tcp_sock *tp)
+{
+	struct dst_entry *dst = tp->inet_conn.icsk_inet.sk.sk_dst_cache;
+	struct dst_entry___xfrm *xd = (void *)dst;
+	struct tcp_sock___md5 *md5 = (void *)tp;
+	struct tcp_sock___ao *ao = (void *)tp;
+
+	if (bpf_core_field_exists(md5->md5sig_info) && md5->md5sig_info)
+		return true;
+	if (bpf_core_field_exists(ao->ao_info) && ao->ao_info)
+		return true;
+	return dst && bpf_core_field_exists(xd->xfrm) && xd->xfrm;
+}
+
 static __always_inline __u8 opts_of(struct tcp_sock *tp)
 {
 	__u8 opts = 0;
@@ -109,6 +135,8 @@ static __always_inline __u8 opts_of(struct tcp_sock *tp)
 		opts |= TOE_OPT_ECN;
 	if (tp->ecn_flags & ECN_ACCURATE)
 		opts |= TOE_OPT_ACCECN;
+	if (secured(tp))
+		opts |= TOE_OPT_SECURED;
 	return opts;
 }
 
@@ -140,6 +168,8 @@ static __always_inline void min_path(struct min_tcp *m, struct tcp_sock *tp)
 	m->srtt_us = tp->srtt_us >> 3;
 	m->rttvar_us = (m->srtt_us ? tp->rttvar_us : tp->mdev_us) >> 2;
 	m->min_rtt_us = rtt_min;
+	if (secured(tp))	/* keys and policies come later, too */
+		m->opts |= TOE_OPT_SECURED;
 	/* the kernel counts in its own segments, whatever ours are */
 	m->cwnd = segs_to_bytes(tp->snd_cwnd, mss);
 	m->ssthresh = segs_to_bytes(tp->snd_ssthresh, mss);

@@ -40,6 +40,13 @@ static int refuse(enum toe_why *why, enum toe_why reason)
 	return -EOPNOTSUPP;
 }
 
+static bool is_set(int sock, int opt)
+{
+	int val;
+
+	return !ksock_get_int(sock, SOL_SOCKET, opt, &val) && val;
+}
+
 int ksock_eligible(int sock, enum toe_why *why)
 {
 	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
@@ -54,12 +61,15 @@ int ksock_eligible(int sock, enum toe_why *why)
 		return refuse(why, TOE_WHY_NOT_ESTAB);
 	if (poll(&end, 1, 0) == 1)
 		return refuse(why, TOE_WHY_NOT_ESTAB);	/* and a move would lose what shutdown(SHUT_RD) left */
-	if (info.tcpi_options & TCPI_USEC_TS)
+	if (info.tcpi_options & TCPI_OPT_TIMESTAMPS && info.tcpi_options & TCPI_USEC_TS)
 		return refuse(why, TOE_WHY_USEC_TS);
 	if (info.tcpi_snd_mss < KSOCK_LEAST_MSS)
 		return refuse(why, TOE_WHY_MTU);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
 		return refuse(why, TOE_WHY_ULP);
+	/* what the error queue brings, the parked socket would keep to itself */
+	if (is_set(sock, SO_ZEROCOPY) || is_set(sock, SO_TIMESTAMPING))
+		return refuse(why, TOE_WHY_SOCKOPT);
 	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
 	len = 0;
 	if (getsockopt(sock, SOL_SOCKET, SO_GET_FILTER, NULL, &len) ? errno == EACCES : len)

@@ -132,6 +132,10 @@ static int prepare(struct move *m)
 	err = mig_cmd(m, TOE_CMD_READ);
 	if (err)
 		return err;
+	if (m->cmd.conn.min.opts & TOE_OPT_SECURED) {
+		m->why = TOE_WHY_SECURED;
+		return -EOPNOTSUPP;
+	}
 	if (m->cmd.conn.min.opts & TOE_OPT_ACCECN) {
 		m->why = TOE_WHY_ECN;
 		return -EOPNOTSUPP;
@@ -455,6 +459,13 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	}
 	if (err)
 		goto out;
+	/* shared with another descriptor or process while all that was made ready */
+	if (__atomic_load_n(&m.sonode->stay, __ATOMIC_SEQ_CST)) {
+		err = -EBUSY;
+		m.why = TOE_WHY_FORK;
+		mig_publish(&m, TOE_PATH_KERNEL);
+		goto out;
+	}
 	m.why = TOE_WHY_BUSY;
 	/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
 	 * harmless: they get an error, and sleepers are thrown out when the socket is parked. */

@@ -37,6 +37,7 @@ enum toe_opt {			/* min_tcp.opts, negotiated in the handshake */
 	TOE_OPT_WSCALE = 4,	/* RFC 7323 window scale */
 	TOE_OPT_ECN = 8,	/* RFC 3168 */
 	TOE_OPT_ACCECN = 16,	/* AccECN: such a connection stays with the kernel */
+	TOE_OPT_SECURED = 32,	/* as does one that is signed or encrypted below TCP: TCP-MD5, TCP-AO, IPsec */
 };
 
 /* MIN_TCP_T: the minimum needed to take a connection over. Host byte order,

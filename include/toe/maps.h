@@ -163,7 +163,8 @@ enum toe_stat {
 	X(BULK,		"sends or receives in bulk") \
 	X(STRIPPED,	"interface takes VLAN tags off (ethtool -K: rxvlan off)") \
 	X(UNTAGGED,	"no frame with its VLAN tags seen yet") \
-	X(TAG_ROOM,	"no room for VLAN tags: lower the VLAN's MTU")
+	X(TAG_ROOM,	"no room for VLAN tags: lower the VLAN's MTU") \
+	X(SECURED,	"TCP-MD5, TCP-AO or IPsec")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

@@ -30,12 +30,13 @@ client() {
 	eventually 10 logged "client$1" connected || fail "client $1 did not connect"
 }
 
+printf '6.7\n%s\n' "$(uname -r)" | sort -CV || skip "no timestamps in microseconds before Linux 6.7"
 topo_veth
 toed_start srv
 offloadable server srv python3 "$HELPERS/echo" server 7100
 eventually 10 logged server listening || fail "server did not start"
 client 1
-in_ns srv python3 -c "$ROUTE" "$CLI4" 2>"$LOGS/route" || skip "this kernel has no timestamps in microseconds: $(tail -1 "$LOGS/route")"
+in_ns srv python3 -c "$ROUTE" "$CLI4" 2>"$LOGS/route" || fail "route: $(tail -1 "$LOGS/route")"
 client 2
 eventually 5 all_on kernel 2 || fail "not seen: $(ctl list)"
 ctl offload --all >"$LOGS/offload"
