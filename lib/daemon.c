@@ -454,7 +454,7 @@ void daemon_kick(void)
 	uint64_t one = 1;
 
 	if (ld(&efd) >= 0)
-		real.write(ld(&efd), &one, sizeof(one));
+		sys3(SYS_write, ld(&efd), &one, sizeof(one));	/* no cancellation: the caller may hold locks and events */
 }
 
 /* In the child: the mappings are gone (MADV_DONTFORK), the descriptors closed by intfd. */

@@ -252,7 +252,7 @@ int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t time
 {
 	int n = wait_events(set, out, max, timeout_ns, mask);
 
-	if (n >= 0 && ld_sc(&set->sleepers))
+	if (n >= 0 && ld_sc(&set->sleepers) && (ld(&set->nr_hw) || ld(&set->nr_nested)))
 		wake_others(set);
 	return n;
 }

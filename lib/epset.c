@@ -2,11 +2,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include "daemon.h"
 #include "epset.h"
 #include "io.h"
 #include "member.h"
 #include "real.h"
+#include "sys.h"
 #include "user.h"
 #include "wait.h"
 
@@ -197,23 +200,28 @@ int epset_nested(struct epset *set, struct member *out, int max)
  * An error or hang-up event: real, or the instant in which a move closes the
  * socket? Registrations share data only if the application made them so.
  */
-static uint32_t member_confirm(struct member *m, uint32_t events)
+static bool member_confirm(struct member *m, uint32_t *events)
 {
 	struct pollfd p = { .fd = m->sn->fd, .events = POLLIN | POLLOUT | POLLRDHUP };
-	uint32_t path = word_path(sonode_settled(m->sn));
-	int err = errno, rc;
+	uint32_t path = word_path(sonode_settled(m->sn)), now;
+	const struct timespec at_once = { 0 };
+	int rc;
 
-	if (path == TOE_PATH_HW || path == TOE_PATH_MOVING)
-		return events & ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
-	rc = real.poll(&p, 1, 0);
-	errno = err;
-	if (rc == 1 && p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL))
-		return events;
+	if (path == TOE_PATH_HW || path == TOE_PATH_MOVING) {
+		*events &= ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+		return false;
+	}
+	/* what the socket says now: that instant's hang-up came without the bytes and the FIN that were the move's cause */
+	rc = (int)sys6(SYS_ppoll, (long)&p, 1, (long)&at_once, 0, 0, 0);
+	now = (uint32_t)p.revents & (m->ev.events | EPOLLERR | EPOLLHUP);
+	if (rc == 1 && p.revents & (POLLERR | POLLHUP | POLLRDHUP | POLLNVAL) && now) {
+		*events = now;
+		return true;
+	}
 	/* an edge that is not handed on must be able to come again */
 	member_ask(m, m->disabled ? EPOLLONESHOT : m->ev.events);
-	if (m->ev.events & EPOLLONESHOT)
-		return 0;
-	return events & ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+	*events &= m->ev.events & EPOLLONESHOT ? 0 : ~(EPOLLERR | EPOLLHUP | EPOLLRDHUP);
+	return false;
 }
 
 uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
@@ -226,11 +234,11 @@ uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev)
 		if ((m->ev.data.u64 != ev->data.u64 && member_data(m).u64 != ev->data.u64) ||
 		    !ld(&m->sn->tracked))
 			continue;
-		one = member_confirm(m, ev->events);
+		one = ev->events;
+		if (member_confirm(m, &one))
+			return one;
 		if (m->on_hw)
 			one &= ~(uint32_t)(EPOLLIN | EPOLLOUT);
-		if (one == ev->events)
-			return one;
 		left &= one;
 		if (member_sync(m) && m->on_hw)
 			member_ready_add(m);
@@ -387,8 +395,8 @@ void epset_new(struct sonode *sn)
 	epset_unlock();
 }
 
-/* Who is asleep in the set is woken by the kernel: a parked socket polls as hung up. */
-static void note_add(struct sonode *slot, struct sonode *sn, const struct epoll_event *ev)
+/* True: who is asleep in the set is to look, and to arm: the kernel says nothing of a parked socket. */
+static bool note_add(struct sonode *slot, struct sonode *sn, const struct epoll_event *ev)
 {
 	struct epset *set = epset_make(slot);
 	struct member *m = set ? member_find(sn, set) : NULL;
@@ -397,12 +405,13 @@ static void note_add(struct sonode *slot, struct sonode *sn, const struct epoll_
 		member_free(m);
 	m = set ? member_new(set, sn) : NULL;
 	if (!m)
-		return;
+		return false;
 	m->ev = *ev;
 	if (!sonode_get(sn->fd))
-		return;
+		return false;
 	activate(set);
 	member_start(m);
+	return set->nr_hw && ld_sc(&set->sleepers);
 }
 
 /* On the hardware path the kernel's registration stays as it is. */
@@ -417,18 +426,18 @@ static bool mod_hw(struct sonode *slot, struct sonode *sn, const struct epoll_ev
 	m->ev = *ev;
 	m->disabled = 0;
 	if (member_data(m).u64 != old.u64)
-		member_ask(m, 0);
+		member_ask(m, EPOLLET);
 	member_ready_add(m);
 	*kick = ld_sc(&m->set->sleepers);
 	return true;
 }
 
-static void note(struct sonode *slot, struct sonode *sn, int op, const struct epoll_event *ev)
+static void note(struct sonode *slot, struct sonode *sn, int op, const struct epoll_event *ev, bool *kick)
 {
 	struct member *m = slot->ep ? member_find(sn, slot->ep) : NULL;
 
 	if (op == EPOLL_CTL_ADD) {
-		note_add(slot, sn, ev);
+		*kick = note_add(slot, sn, ev);
 	} else if (m && op == EPOLL_CTL_MOD) {
 		m->ev = *ev;
 		m->disabled = 0;
@@ -468,7 +477,7 @@ int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	if (op != EPOLL_CTL_MOD || !mod_hw(slot, sn, ev, &kick)) {
 		rc = kernel_ctl(slot, sn, op, ev);
 		if (!rc)
-			note(slot, sn, op, ev);
+			note(slot, sn, op, ev, &kick);
 	}
 	epset_unlock();
 	if (kick)

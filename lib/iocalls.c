@@ -119,7 +119,7 @@ ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 {
 	struct sonode *sn = sonode_get(fd);
 	struct io io = { .kind = IO_RECVMSG, .flags = flags, .msg = m };
-	struct msghdr in;
+	struct msghdr in, was;
 	ssize_t rc;
 
 	if (sn && flags & RX_UPLOAD)
@@ -127,7 +127,7 @@ ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 	if (!sn || no_memory(m, sizeof(*m)) || flags & MSG_ERRQUEUE ||
 	    !take_vector(&io, m->msg_iov, m->msg_iovlen))
 		return recv_rights(fd, m, flags);
-	in = *m;
+	in = was = *m;
 	m->msg_namelen = 0;
 	m->msg_controllen = 0;
 	m->msg_flags = 0;
@@ -138,6 +138,8 @@ ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 		m->msg_namelen = in.msg_namelen;
 		m->msg_controllen = in.msg_controllen;
 		m->msg_flags = in.msg_flags;
+	} else if (rc < 0) {
+		*m = was;
 	}
 	return rc;
 }

@@ -135,7 +135,7 @@ static int member_bind(struct member *m, uint32_t word)
 /* False: the kernel does not know this registration any more; m is gone. */
 static bool member_to_hw(struct member *m, uint32_t word)
 {
-	if (!m->on_hw && member_ask(m, 0)) {
+	if (!m->on_hw && member_ask(m, EPOLLET)) {	/* nothing; and a hang-up, of a socket that could not be rebuilt, once only */
 		member_free(m);
 		return false;
 	}

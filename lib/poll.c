@@ -195,17 +195,16 @@ static int ask(struct job *j, int ms, const sigset_t *mask)
 	return rc < 0 ? -1 : merge(j);
 }
 
-/* All of them are on the rings: 0, -1 and errno. Without a handler the thread was stopped or frozen, after which epoll_wait() ends
- * and poll() goes on. */
+/* All of them are on the rings: 0, -1 and errno. The kernel's poll() ends when a handler has run, and else goes on, where its
+ * epoll_wait() ends after a stop or a freeze as well. */
 static int sleep_hw(struct job *j, int64_t deadline)
 {
-	int rc = wait_sleep(j->ctx, deadline);
+	struct pollfd own = { j->ctx->epfd, POLLIN, 0 };
 
-	if (rc == -EINTR && !wait_handles())
-		return 0;
-	if (rc)
-		errno = -rc;
-	return rc ? -1 : 0;
+	if (real.poll(&own, 1, wait_ms_lost(deadline)) < 0)
+		return -1;
+	wait_sleep(j->ctx, 1);		/* takes what there is */
+	return 0;
 }
 
 /* Nothing was ready at first sight: say so to the engines, look again, sleep. -2: start again. */

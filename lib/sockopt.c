@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include "batch.h"
 #include "daemon.h"
+#include "epset.h"
 #include "io.h"
 #include "real.h"
 #include "sonode.h"
@@ -79,6 +80,8 @@ int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 		sonode_opts_stale(sn);
 	if (!rc && copied(level, opt) && word_path(word) == TOE_PATH_HW && daemon_option(fd))
 		sonode_upload(sn, TOE_WHY_SOCKOPT);
+	if (!rc && level == SOL_SOCKET && opt == SO_RCVLOWAT)	/* as tcp_set_rcvlowat(): what is there may be enough now */
+		epset_events(&sn, 1, NULL);
 	if (rc || level != IPPROTO_TCP || len < sizeof(on))
 		return rc;
 	memcpy(&on, val, sizeof(on));

@@ -183,7 +183,7 @@ static bool is_fault(int sig)
 	       sig == SIGTRAP || sig == SIGSYS;
 }
 
-static bool every_handler(int flags)
+bool wait_restarts(void)
 {
 	struct sigaction sa;
 	int sig, err = errno;
@@ -194,21 +194,11 @@ static bool every_handler(int flags)
 		if (!(sa.sa_flags & SA_SIGINFO) &&
 		    (sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN))
 			continue;
-		if (!(sa.sa_flags & flags))
+		if (!(sa.sa_flags & SA_RESTART))
 			break;
 	}
 	errno = err;
 	return sig == NSIG;
-}
-
-bool wait_restarts(void)
-{
-	return every_handler(SA_RESTART);
-}
-
-bool wait_handles(void)
-{
-	return !every_handler(0);
 }
 
 int64_t wait_now(void)

@@ -27,7 +27,6 @@ void wait_drain(struct waitctx *c);	/* epfd was seen readable in a poll */
 
 /* Blocked calls: a signal came. True if every handler there is says SA_RESTART. */
 bool wait_restarts(void);
-bool wait_handles(void);		/* there is a handler, whatever it says */
 int64_t wait_now(void);			/* ns */
 /* ns: -1 for none or beyond any clock. False: what the kernel calls EINVAL, and errno says so. */
 bool wait_timespec(const struct timespec *ts, int64_t *ns);

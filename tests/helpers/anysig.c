@@ -99,10 +99,22 @@ static void stop_often(void)
 {
 	char cmd[128];
 
-	snprintf(cmd, sizeof(cmd), "(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; kill -STOP %d; sleep 0.05; kill -CONT %d; done) &",
+	snprintf(cmd, sizeof(cmd), "(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; kill -STOP %d || exit; sleep 0.05; kill -CONT %d; done) 2>/dev/null &",
 		 getpid(), getpid());
 	if (system(cmd))
 		die("no shell");
+}
+
+/* A handler that is gone when it has run. */
+static void sig_once(void)
+{
+	struct flow *f = flow_open();
+	struct pollfd p = { f->fd, POLLIN, 0 };
+
+	arm_signal((int)SA_RESETHAND);
+	want_eintr("poll", poll(&p, 1, 5000));
+	want_path(f, P_HW, "a signal");
+	flow_end(f);
 }
 
 static void *send_much_later(void *arg)
@@ -282,6 +294,7 @@ static void cancel_pending(void)
 static const struct flow_case cases[] = {
 	{ "sig-plain", sig_plain },
 	{ "sig-restart", sig_restart },
+	{ "sig-once", sig_once },
 	{ "sig-stopped", sig_stopped },
 	{ "sig-writer", sig_writer },
 	{ "cancel-reader", cancel_reader },
