@@ -11,6 +11,10 @@
 
 struct held;				/* hold.c */
 
+struct rings_heard {		/* of rings_unheard(): as of the last look, and what the application was told of */
+	uint32_t read, filled, told_rcv, told_una;
+};
+
 struct conn {
 	uint32_t hw_connid;
 	uint32_t gen;
@@ -32,7 +36,7 @@ struct conn {
 	uint16_t nr_held;		/* taken since this HOLD began */
 	/* timers (timer.c); times CLOCK_MONOTONIC ns */
 	uint32_t una_seen;		/* snd_una when backoff was last reset */
-	uint64_t heard;			/* rings_unheard() */
+	struct rings_heard heard;
 	uint64_t rtx_at;		/* last retransmission or probe */
 	/* unacknowledged since (us, low 32 bits; 0: unset), carried across moves, while snd_una stays */
 	uint32_t stuck_us, stuck_una;

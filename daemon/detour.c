@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <net/if.h>
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
@@ -134,9 +135,27 @@ static int enter_netns_of(int sock)
 	return err;
 }
 
+/* An IPv4 route over it can be had even when it is down. */
+static bool lo_is_up(int sock)
+{
+	struct ifreq r = { .ifr_name = "lo" };
+
+	return !ioctl(sock, SIOCGIFFLAGS, &r) && r.ifr_flags & IFF_UP;
+}
+
+bool detour_is_own(const struct nlmsghdr *nlh)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
+		if (mnl_attr_get_type(attr) == RTA_TABLE && !mnl_attr_validate(attr, MNL_TYPE_U32))
+			return mnl_attr_get_u32(attr) == MARK;
+	return false;
+}
+
 int detour_open(struct detour *d, int sock, uint8_t family)
 {
-	int err = enter_netns_of(sock);
+	int err = lo_is_up(sock) ? enter_netns_of(sock) : -ENETDOWN;
 
 	if (err)
 		return err;

@@ -27,10 +27,15 @@ struct detour {
 	uint8_t family;		/* on the wire */
 };
 
-/* In the network namespace of sock, which is entered until detour_close(). 0 or -errno: nothing is open. */
+/* In the network namespace of sock, which is entered until detour_close(). 0 or -errno: nothing is open. -ENETDOWN: the loopback
+ * device is down, nothing would be delivered. */
 int detour_open(struct detour *d, int sock, uint8_t family);
 /* An IP packet to the address and port that it says, in this namespace. 0 or -errno */
 int detour_deliver(struct detour *d, const void *packet, size_t len);
 void detour_close(struct detour *d);
+
+struct nlmsghdr;
+/* Is this route message of a detour's own route? It tells nothing of the way of any connection. */
+bool detour_is_own(const struct nlmsghdr *nlh);
 
 #endif

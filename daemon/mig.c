@@ -96,17 +96,16 @@ static int replay(struct move *m, enum toe_state next)
 
 #define HELD_WAIT_NS	20000000ULL	/* for a processor in the middle of writing to the hold ring, which may be put aside */
 
-/* A frame is counted, but not there: it stands behind one of another connection that is just being written. Or a toed that died took
- * it out: then it is lost on the wire. */
-static bool held_comes(struct conn *c)
+/* Frames are counted, but not there: they stand behind one of another connection that is just being written. Or a toed that died took
+ * them out: then they are lost on the wire. */
+static void held_wait(const struct move *m)
 {
 	uint64_t until = loop_clock_ns() + HELD_WAIT_NS;
 
-	for (;;) {
-		hold_drain();
-		if (c->held || loop_clock_ns() > until)
-			return c->held;
+	hold_drain();
+	while (m->c->nr_held < m->cmd.conn.nr_held && loop_clock_ns() < until) {
 		sched_yield();
+		hold_drain();
 	}
 }
 
@@ -122,7 +121,8 @@ int mig_finish(struct move *m, enum toe_state next)
 		err = mig_cmd(m, TOE_CMD_FINISH);
 		if (err != -EAGAIN)
 			break;
-		if (!held_comes(m->c))
+		held_wait(m);
+		if (!m->c->held)
 			m->c->nr_held = m->cmd.conn.nr_held;
 	}
 	if (!err)

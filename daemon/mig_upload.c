@@ -50,9 +50,9 @@ static void replay_from_peer(struct move *m, uint32_t tsecr, uint32_t seq, const
 	size_t n = frame_from_peer(&m->cmd.conn, tsecr, seq, payload, len, frame);
 	size_t link = sizeof(struct ethhdr) + toe_vlan_len(m->cmd.conn.vlan);
 
-	if (m->detour)
-		detour_deliver(m->detour, frame + link, n - link);
-	else
+	if (m->detour && detour_deliver(m->detour, frame + link, n - link))
+		m->detour = NULL;
+	if (!m->detour)
 		engine_replay(m->c->nic, frame, n, true);
 }
 
@@ -103,20 +103,20 @@ static void replay_state(struct move *m, const struct ksock_image *im)
 	replay_from_peer(m, tsecr, e->min.rcv_nxt, NULL, 0);
 	/* the reader's window update may have been lost to this move, and with nothing to read the socket has no cause to say more */
 	if (im->rx_read == e->min.rcv_nxt && e->min.rcv_adv - e->min.rcv_nxt < e->min.snd_mss)
-		replay_from_peer(m, 0, e->min.rcv_nxt - 1, NULL, 0);	/* as a keepalive, which is answered (RFC 9293 3.8.4) */
+		replay_from_peer(m, 0, e->min.last_ack - 1, NULL, 0);	/* as a keepalive, which is answered (RFC 9293 3.8.4) */
 	if (e->rec & TOE_REC_DSACK)
 		replay_dup(m, engine.rec[m->c->hw_connid].dsack);
 	for (int i = 0; e->nr_ooo && i < TOE_NR_OOO; i++)
 		replay_ooo(m, engine.rec[m->c->hw_connid].ooo[i]);
 }
 
-/* By the device, or as the socket was rebuilt. */
+/* By the device, or as the socket was rebuilt; one that is bound to a device takes nothing that comes by lo. */
 static void replay(struct move *m, const struct ksock_image *im)
 {
 	struct nic *nic = nic_get(m->c->nic);
 	struct detour d;
 
-	if (im->detour && !detour_open(&d, m->c->sock, (uint8_t)im->min.flow.family)) {
+	if (im->detour && !ksock_bound_dev(m->c->sock) && !detour_open(&d, m->c->sock, (uint8_t)im->min.flow.family)) {
 		m->detour = &d;
 		replay_state(m, im);
 		m->detour = NULL;
@@ -203,6 +203,8 @@ static int stay(struct move *m, const struct ksock_image *im, enum toe_why why)
 		return mig_lost(m, err);
 	else
 		mig_enter_hw(m);
+	if (!err && min->rcv_adv - min->rcv_nxt < min->snd_mss)
+		conn_send_ack(m->c, min);	/* the reader's window update may have met HOLD */
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "detour.h"
 #include "engine.h"
 #include "log.h"
 #include "loop.h"
@@ -112,6 +113,9 @@ static int hear_cb(const struct nlmsghdr *nlh, void *arg)
 		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
+		if (detour_is_own(nlh))
+			break;
+		/* fall through */
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
 		nic_changed(net->number, 0, NIC_EV_ROUTE);

@@ -81,16 +81,22 @@ uint32_t rings_tx_filled(const struct conn *c, uint32_t snd_una, uint32_t snd_nx
 }
 
 /* What the control block says is good enough: it is the application's, and it is the application that would be woken for nothing. */
-bool rings_unheard(const struct conn *c, uint64_t *heard)
+bool rings_unheard(const struct conn *c, struct rings_heard *h)
 {
 	const struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
 	uint32_t read = (uint32_t)__atomic_load_n(&ctl->rx_read, __ATOMIC_ACQUIRE);
 	uint32_t filled = (uint32_t)__atomic_load_n(&ctl->tx_filled, __ATOMIC_ACQUIRE);
-	uint64_t now = (uint64_t)read << 32 | filled, then = *heard;
+	uint32_t rcv = __atomic_load_n(&ctl->rcv_nxt, __ATOMIC_ACQUIRE), una = __atomic_load_n(&ctl->snd_una, __ATOMIC_ACQUIRE);
+	bool reader = read != rcv && read == h->read && rcv != h->told_rcv;
+	bool writer = __atomic_load_n(&ctl->want_write, __ATOMIC_ACQUIRE) && filled == h->filled && una != h->told_una;
 
-	*heard = now;
-	return now == then && (read != __atomic_load_n(&ctl->rcv_nxt, __ATOMIC_ACQUIRE) ||
-			       __atomic_load_n(&ctl->want_write, __ATOMIC_ACQUIRE));
+	h->read = read;
+	h->filled = filled;
+	if (reader)
+		h->told_rcv = rcv;
+	if (writer)
+		h->told_una = una;
+	return reader || writer;
 }
 
 void rings_freeze(const struct conn *c)

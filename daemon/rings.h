@@ -35,8 +35,8 @@ int rings_iov(struct app *app, struct rings_at at, uint32_t seq, uint32_t len, s
 /* Library's positions, forced into what MIN_TCP_T allows. */
 uint32_t rings_rx_read(const struct conn *c, const struct min_tcp *min);
 uint32_t rings_tx_filled(const struct conn *c, uint32_t snd_una, uint32_t snd_nxt);
-/* Something waits for the application, and it has not moved since *heard was noted by the last call. */
-bool rings_unheard(const struct conn *c, uint64_t *heard);
+/* Something waits for the application, which has not moved since the last call, and of which it was not told by one before. */
+bool rings_unheard(const struct conn *c, struct rings_heard *h);
 void rings_freeze(const struct conn *c);
 void rings_start(const struct conn *c, uint32_t rx_read, uint32_t tx_filled);
 

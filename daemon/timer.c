@@ -450,8 +450,8 @@ static void look_unsent(const struct conn *c)
 		watch[c->hw_connid / 64] |= 1ULL << (c->hw_connid & 63);
 }
 
-/* A doorbell is a frame, and frames get lost: no memory, its TAP is down. Who sleeps though something is there is woken once more,
- * if it has not moved since the last look. */
+/* A doorbell is a frame, and frames get lost: no memory, its TAP is down. Who has not moved since the last look though something is there
+ * may sleep, and is woken once more. */
 static void look_unheard(struct conn *c, unsigned int turn)
 {
 	bool waits = rings_unheard(c, &c->heard);
