@@ -10,7 +10,7 @@ ENOUGH = 40000
 def read(text):
     """{local address: (bytes acked, bytes received)}"""
     conns = {}
-    for entry in re.split(r"\n(?=\S)", text.strip()):
+    for entry in re.findall(r"^\S.*(?:\n\s.*)*", text, re.M):
         counts = [re.search(rf"bytes_{what}:(\d+)", entry) for what in ("acked", "received")]
         conns[entry.split()[2]] = [int(c.group(1)) if c else 0 for c in counts]
     return conns

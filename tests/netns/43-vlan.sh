@@ -168,7 +168,7 @@ pair_end
 
 say "under load: VLAN device down, gone, and another one; MTU; routes; a new toed"
 LOAD_ADDR=10.99.5.2 LOAD_CONNS=1
-! slow || LOAD_RATE=30000
+! slow || LOAD_RATE=30000 LOAD_S=400
 load_start
 again() { flowing || fail "the streams stand still: $(ctl list)"; load_offload; }
 ip_srv link set eth0.5 down

@@ -3,21 +3,21 @@
 # Sourced after lib.sh: streams under load, in the engines, that a scenario then disturbs.
 #
 # LOAD_ADDR: the server's address, SRV4. LOAD_CONNS: connections of each of the two styles, 3. LOAD_RATE: bytes a second
-# each way on each, 300000.
+# each way on each, 300000. LOAD_S: for so many seconds at most, 120.
 
-LOAD_ADDR=${LOAD_ADDR:-$SRV4} LOAD_CONNS=${LOAD_CONNS:-3} LOAD_RATE=${LOAD_RATE:-300000} LOAD_STYLES="epoll threads"
+LOAD_ADDR=${LOAD_ADDR:-$SRV4} LOAD_CONNS=${LOAD_CONNS:-3} LOAD_RATE=${LOAD_RATE:-300000} LOAD_S=${LOAD_S:-120} LOAD_STYLES="epoll threads"
 
 load_pair() {	# STYLE PORT BYTES RATE
-	local opts=(-n "$LOAD_CONNS" -p "$2" -s "$1" -r "$4" -c 60000 -T 60 -D $((170 * ${TOE_PATIENCE:-1})))
+	local opts=(-n "$LOAD_CONNS" -p "$2" -s "$1" -r "$4" -c 60000 -T 60 -D $(((LOAD_S + 50) * ${TOE_PATIENCE:-1})))
 	offloadable "server-$1" srv "$BIN/stream" "${opts[@]}" server
 	eventually 10 logged "server-$1" listening || fail "stream server did not start"
 	spawn "client-$1" cli "$BIN/stream" "${opts[@]}" -b "$3" -S "$SEED" client "$LOAD_ADDR"
 }
 
-# load_start: 36 MB each way on each connection (120 s), or until load_finish; all in hardware
+# load_start: both ways on each connection for LOAD_S seconds, or until load_finish; all in hardware
 load_start() {
 	local style port=7000
-	for style in $LOAD_STYLES; do load_pair "$style" $((port++)) 36000000 "$LOAD_RATE"; done
+	for style in $LOAD_STYLES; do load_pair "$style" $((port++)) $((LOAD_S * LOAD_RATE)) "$LOAD_RATE"; done
 	eventually 10 all_on kernel $((2 * LOAD_CONNS)) || fail "only $(on_path kernel) connections seen"
 	load_offload
 }
