@@ -74,7 +74,10 @@ static __always_inline bool tx_allowed(const struct hw_conn *c, const struct tx 
 
 static __always_inline int tx_out(struct hw_conn *c, struct tx *t)
 {
-	ack_left(c, t->ctl, t->clk);
+	if (c->nr_ooo && t->d.op != TOE_OP_ACK)	/* data says rcv_nxt, but not what arrived beyond: that stays due */
+		c->min.last_ack = c->min.rcv_nxt;
+	else
+		ack_left(c, t->ctl, t->clk);
 	publish_rcv(c, t->ctl);
 	if (t->batch)
 		return XDP_PASS;

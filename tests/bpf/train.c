@@ -398,6 +398,22 @@ static void acks_wait(void **state)
 	assert_int_equal(env_ctl()->ack_due, 0);
 }
 
+/* What arrived out of order is told by an acknowledgement; a train that leaves before that says nothing of it. */
+static void sack_stays_due(void **state)
+{
+	struct seg s = plain(RCV0 + MSS, MSS);
+
+	(void)state;
+	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
+	assert_int_equal(rx(&s), XDP_DROP);
+	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
+	assert_int_equal(env_ctl()->ack_due, 2);
+	env_ctl()->tx_left = SND0 + 6 * MSS;
+	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_REDIRECT);
+	assert_int_equal(env_ctl()->ack_due, 0);
+}
+
 /* An application that never says so holds up nothing for long. */
 static void not_for_ever(void **state)
 {
@@ -526,6 +542,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
 		CASE(ring_gone), CASE(batches), CASE(batch_lengths), CASE(batch_refused), CASE(acks_wait), CASE(not_for_ever),
+		CASE(sack_stays_due),
 		CASE(two_trains), CASE(newest_ack),
 		CASE(telling_acks), CASE(other_frames),
 	};
