@@ -61,10 +61,10 @@
 	X(int, close, (int fd), (fd), slot_busy(fd)) \
 	X(int, close_range, (unsigned int lo, unsigned int hi, int flags), (lo, hi, flags), 1) \
 	X(void, closefrom, (int lo), (lo), 1) \
-	X(int, dup, (int fd), (fd), sonode_get(fd)) \
-	X(int, dup2, (int from, int to), (from, to), sonode_get(from) || slot_busy(to)) \
+	X(int, dup, (int fd), (fd), sonode_get(fd) || epset_get(fd)) \
+	X(int, dup2, (int from, int to), (from, to), sonode_get(from) || epset_get(from) || slot_busy(to)) \
 	X(int, dup3, (int from, int to, int flags), (from, to, flags), \
-	  sonode_get(from) || slot_busy(to)) \
+	  sonode_get(from) || epset_get(from) || slot_busy(to)) \
 	X(FILE *, fdopen, (int fd, const char *mode), (fd, mode), sonode_get(fd)) \
 	X(int, vdprintf, (int fd, const char *fmt, va_list ap), (fd, fmt, ap), sonode_get(fd)) \
 	X(int, __vdprintf_chk, (int fd, int flag, const char *fmt, va_list ap), \

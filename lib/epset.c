@@ -6,6 +6,7 @@
 #include <time.h>
 #include "daemon.h"
 #include "epset.h"
+#include "intfd.h"
 #include "io.h"
 #include "member.h"
 #include "real.h"
@@ -485,6 +486,43 @@ int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return rc;
 }
 
+void epset_alias(int fd, int copy)
+{
+	struct sonode *from = slot_get(fd), *to = from && ld(&from->ep) ? slot_make(copy) : NULL;
+	struct member *m;
+
+	if (!to || to == from)
+		return;
+	intfd_given(copy);
+	epset_closed(to, false);	/* what it was, and was closed where we did not see it */
+	epset_lock();
+	if (from->ep) {
+		to->ep_alias = from->ep_alias ? from->ep_alias : from;
+		from->ep_alias = to;
+		for (m = to->members; m; m = m->next_of_fd)
+			st(&m->set->nr_nested, m->set->nr_nested + 1);
+		st_rel(&to->ep, from->ep);
+	}
+	epset_unlock();
+}
+
+/* One of several descriptors of an instance goes. */
+static void alias_free(struct sonode *slot)
+{
+	struct sonode *prev = slot;
+	struct member *m;
+
+	while (prev->ep_alias != slot)
+		prev = prev->ep_alias;
+	prev->ep_alias = slot->ep_alias == prev ? NULL : slot->ep_alias;
+	slot->ep_alias = NULL;
+	if (slot->ep->slot == slot)
+		st(&slot->ep->slot, prev);
+	for (m = slot->members; m; m = m->next_of_fd)
+		st(&m->set->nr_nested, m->set->nr_nested - 1);
+	st(&slot->ep, NULL);
+}
+
 static void set_free(struct sonode *slot)
 {
 	struct epset *set = slot->ep;
@@ -492,6 +530,10 @@ static void set_free(struct sonode *slot)
 
 	if (!set)
 		return;
+	if (slot->ep_alias) {
+		alias_free(slot);
+		return;
+	}
 	while ((m = LIST_FIRST(&set->members)))
 		member_free(m);
 	ready_free(&set->ready);

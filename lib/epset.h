@@ -19,7 +19,7 @@
 #include "sonode.h"
 
 struct epset {
-	struct sonode *slot;		/* of the epoll descriptor */
+	struct sonode *slot;		/* of the epoll descriptor, or one of them */
 	LIST_HEAD(, member) members;
 	struct ready ready;		/* look at their rings */
 	unsigned int nr_members, nr_hw, nr_nested;
@@ -43,6 +43,8 @@ static inline struct epset *epset_get(int fd)
 }
 
 void epset_new(struct sonode *sn);	/* the descriptor is an epoll instance that was just made */
+/* The second is a new descriptor of what the first is: if that is an epoll instance, both have one set. */
+void epset_alias(int fd, int copy);
 int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 void epset_tracked(struct sonode *sn);	/* became tracked */
 void epset_sync(struct sonode *sn);	/* its path changed */

@@ -135,10 +135,18 @@ static void give_up(int fd)
 		sonode_untrack(sn, TOE_WHY_CALL);
 }
 
+/* fd is what is shared(): returns copy, a new descriptor of it or -1. */
+static int shared(int fd, int copy)
+{
+	if (copy >= 0 && !sonode_other_table())
+		epset_alias(fd, copy);
+	return copy;
+}
+
 int toe_dup(int fd)
 {
 	share(fd);
-	return real.dup(fd);
+	return shared(fd, real.dup(fd));
 }
 
 static int clear(int from, int to)
@@ -160,7 +168,7 @@ int toe_dup2(int from, int to)
 		errno = EBUSY;
 		return -1;
 	}
-	return real.dup2(from, to);
+	return shared(from, real.dup2(from, to));
 }
 
 int toe_dup3(int from, int to, int flags)
@@ -169,20 +177,21 @@ int toe_dup3(int from, int to, int flags)
 		errno = EBUSY;
 		return -1;
 	}
-	return real.dup3(from, to, flags);
+	return shared(from, real.dup3(from, to, flags));
 }
 
 int toe_fcntl(int fd, int cmd, void *arg)
 {
+	bool copies = cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC;
 	struct sonode *sn = sonode_get(fd);
 	int rc;
 
-	if (sn && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+	if (copies)
 		share(fd);
 	rc = real.fcntl(fd, cmd, arg);
 	if (sn && cmd == F_SETFL)
 		sonode_opts_stale(sn);
-	return rc;
+	return copies ? shared(fd, rc) : rc;
 }
 
 FILE *toe_fdopen(int fd, const char *mode)

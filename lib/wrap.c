@@ -92,7 +92,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	arg = va_arg(ap, void *);
 	va_end(ap);
-	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : (batch_end(), real.fcntl(fd, cmd, arg));
+	return sonode_get(fd) || epset_get(fd) ? toe_fcntl(fd, cmd, arg) : (batch_end(), real.fcntl(fd, cmd, arg));
 }
 
 EXPORT int fcntl64(int fd, int cmd, ...)
@@ -105,7 +105,7 @@ EXPORT int fcntl64(int fd, int cmd, ...)
 	va_end(ap);
 	if (!real.fcntl64)
 		resolve();
-	return sonode_get(fd) ? toe_fcntl(fd, cmd, arg) : (batch_end(), real.fcntl64(fd, cmd, arg));
+	return sonode_get(fd) || epset_get(fd) ? toe_fcntl(fd, cmd, arg) : (batch_end(), real.fcntl64(fd, cmd, arg));
 }
 
 EXPORT int ioctl(int fd, unsigned long req, ...)

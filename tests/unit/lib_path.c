@@ -679,6 +679,38 @@ static void test_untrue_hup(void **state)
 	close(ep);
 }
 
+/* Two descriptors of one epoll instance, as by tokio: registered by one, waited for by the other, and one is closed. */
+static void test_copied_set(void **state)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 42 }, got[8];
+	int ep, copy;
+	struct peer p;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		ep = epoll_create1(0);
+		copy = i & 1 ? dup(ep) : fcntl(ep, F_DUPFD_CLOEXEC, 0);
+		dial_echo(&p);
+		assert_int_equal(epoll_ctl(copy, EPOLL_CTL_ADD, p.fd, &ev), 0);
+		to_hw(&p);
+		if (i & 2)
+			close(ep);
+		for (int j = 0; j < 5; j++) {
+			assert_int_equal(write(p.fd, "copy", 4), 4);
+			assert_int_equal(epoll_wait(i & 2 ? copy : ep, got, 8, 5000), 1);
+			assert_int_equal(got[0].data.u64, 42);
+			assert_int_equal(got[0].events, EPOLLIN);
+			expect_back(&p, "copy");
+			if (j == 2)
+				assert_int_equal(fake_upload_drained(p.fd), 0);
+		}
+		hang_up(&p);
+		close(copy);
+		if (!(i & 2))
+			close(ep);
+	}
+}
+
 /* An epoll instance in another, and in poll(). */
 static void test_nested(void **state)
 {
@@ -729,6 +761,7 @@ int main(void)
 		cmocka_unit_test(test_added_ready),
 		cmocka_unit_test(test_untrue_hup),
 		cmocka_unit_test(test_late_poll),
+		cmocka_unit_test(test_copied_set),
 		cmocka_unit_test(test_nested),
 	};
 
