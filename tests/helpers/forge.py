@@ -21,12 +21,15 @@ def split(text):
     return socket.inet_pton(family, addr.strip("[]")), int(port)
 
 
-def segments(flags, data=b""):
-    """(source address, destination address, segment) for each connection of standard input that is in hardware."""
+def segments(flags, data=b"", ahead=(0,)):
+    """(source address, destination address, segment) for each connection of standard input that is in hardware, at rcv_nxt and so
+    many bytes ahead of it."""
     for conn in json.load(sys.stdin)["connections"]:
         if conn["path"] != "hardware":
             continue
         (dst, dport), (src, sport) = split(conn["local"]), split(conn["remote"])
-        tcp = struct.pack("!HHIIBBHHH", sport, dport, conn["rcv_nxt"], 0, 5 << 4, flags, 0, 0, 0) + data
-        pseudo = src + dst + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
-        yield src, dst, tcp[:16] + struct.pack("!H", csum(pseudo + tcp)) + tcp[18:]
+        for offset in ahead:
+            seq = (conn["rcv_nxt"] + offset) % (1 << 32)
+            tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, 0, 5 << 4, flags, 0, 0, 0) + data
+            pseudo = src + dst + struct.pack("!II", len(tcp), socket.IPPROTO_TCP)
+            yield src, dst, tcp[:16] + struct.pack("!H", csum(pseudo + tcp)) + tcp[18:]
