@@ -75,10 +75,15 @@ static void up_and_down(void **state)
 	assert_int_equal(conn()->next, TOE_KERNEL | TOE_NEXT_PARKED);
 	c.min.rcv_nxt += 5;
 	c.seen_end = c.min.rcv_nxt;
+	c.nr_ooo = 2;
+	c.rec = TOE_REC_DSACK;
 	assert_int_equal(op(TOE_CMD_LOAD, &c), 0);
+	assert_int_equal(conn()->nr_ooo, 2);	/* a rebuild that begins anew needs them */
 	assert_int_equal(op(TOE_CMD_FINISH, &c), 0);
 	assert_int_equal(conn()->state, TOE_KERNEL);
 	assert_int_equal(conn()->hw_connid, 0);
+	assert_int_equal(conn()->nr_ooo, 0);
+	assert_int_equal(conn()->rec, 0);
 	assert_int_equal(conn()->seen_end, RCV0 + 5);
 	assert_int_equal(conn()->cookie, 4711);
 }

@@ -231,6 +231,10 @@ static void round_trip(void **state)
 	rx(&s);
 	assert_true(conn()->min.srtt_us >= 40000 && conn()->min.srtt_us < 60000);
 	assert_int_equal(env_ctl()->srtt_us, conn()->min.srtt_us);
+	s = ack_at(SND0 + 3000);
+	s.tsecr = env.clock[ENV_ID].last_rx_ms + 1000;		/* the clock shows nothing: 1 ms at most is what it was */
+	rx(&s);
+	assert_int_equal(conn()->min.min_rtt_us, 1000);
 }
 
 static void ack_with_data(void **state)

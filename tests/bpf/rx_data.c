@@ -402,6 +402,19 @@ static void paws(void **state)
 	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 30);
 }
 
+/* Who acknowledges less than was acknowledged already may be anybody: as in Linux, that sets no clock. */
+static void ts_of_old_ack(void **state)
+{
+	struct seg s = plain(RCV0, 10);
+
+	(void)state;
+	s.tsval = TS0 + 9;
+	s.ack = SND0 - 1;
+	rx(&s);
+	assert_int_equal(conn()->min.rcv_nxt, RCV0 + 10);
+	assert_int_equal(conn()->min.ts_recent, TS0);
+}
+
 /* RFC 7323 5.5: the peer's clock may have turned over in a long silence. */
 static void paws_silence(void **state)
 {
@@ -564,7 +577,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(in_order), CASE(every_second_segment_is_acked), CASE(every_length), CASE(doorbell), CASE(doorbell_over_ack),
 		CASE(pure_ack_does_not_wake), CASE(all_orders_of_five), CASE(d_sack), CASE(no_sack), CASE(ecn_echo), CASE(dctcp_echo),
-		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(paws), CASE(paws_silence), CASE(ts_recent_unknown),
+		CASE(overlaps), CASE(starts_over), CASE(every_ring), CASE(duplicates), CASE(paws), CASE(ts_of_old_ack), CASE(paws_silence), CASE(ts_recent_unknown),
 		CASE(bad_checksum), CASE(option_orders), CASE(not_ours), CASE(ethernet_padding), CASE(speed),
 	};
 
