@@ -36,7 +36,8 @@ static __always_inline bool seg_overlaps(const struct hw_conn *c, const struct s
 /*
  * What the kernel's code is to handle: enum toe_why, 0 for a plain segment.
  * A FIN outside the window, or an IP option, is none of these: it is answered as any other
- * unacceptable segment is, so that who does not know the sequence numbers moves nothing (RFC 5961). A SYN, and an RST that does not name rcv_nxt, are challenged (RFC 5961 sections 3, 4).
+ * unacceptable segment is, so that who does not know the sequence numbers moves nothing. A SYN, and an RST that does not
+ * name rcv_nxt, are challenged (RFC 5961 sections 3, 4).
  */
 static __always_inline __u8 seg_unusual(const struct hw_conn *c, const struct seg *s)
 {

@@ -135,8 +135,6 @@ static __always_inline __u8 opts_of(struct tcp_sock *tp)
 		opts |= TOE_OPT_ECN;
 	if (tp->ecn_flags & ECN_ACCURATE)
 		opts |= TOE_OPT_ACCECN;
-	if (secured(tp))
-		opts |= TOE_OPT_SECURED;
 	return opts;
 }
 
@@ -168,7 +166,7 @@ static __always_inline void min_path(struct min_tcp *m, struct tcp_sock *tp)
 	m->srtt_us = tp->srtt_us >> 3;
 	m->rttvar_us = (m->srtt_us ? tp->rttvar_us : tp->mdev_us) >> 2;
 	m->min_rtt_us = rtt_min;
-	if (secured(tp))	/* keys and policies come later, too */
+	if (secured(tp))	/* here, as keys and policies may come later than the handshake */
 		m->opts |= TOE_OPT_SECURED;
 	/* the kernel counts in its own segments, whatever ours are */
 	m->cwnd = segs_to_bytes(tp->snd_cwnd, mss);

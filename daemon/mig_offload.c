@@ -448,32 +448,37 @@ static int take(struct move *m)
 	return err;
 }
 
+/* Until this move ends nobody begins to send, and nobody is at it. Else the SONODE is as it was. */
+static int claim_sonode(struct move *m)
+{
+	int err = 0;
+
+	m->why = TOE_WHY_NO_FD;
+	if (mig_claim(m->sonode, TOE_PATH_KERNEL))
+		return -EBUSY;
+	m->why = TOE_WHY_FORK;	/* shared with another descriptor or process while all was made ready */
+	if (__atomic_load_n(&m->sonode->stay, __ATOMIC_SEQ_CST))
+		err = -EBUSY;
+	/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
+	 * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
+	if (!err) {
+		m->why = TOE_WHY_BUSY;
+		err = mig_wait_users(m->sonode, USERS_WAIT_MS);
+	}
+	if (err)
+		mig_publish(m, TOE_PATH_KERNEL);
+	return err;
+}
+
 int mig_offload(struct conn *c, enum toe_why *why)
 {
 	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd] };
 	int err = prepare(&m), err2;
 
-	if (!err && mig_claim(m.sonode, TOE_PATH_KERNEL)) {
-		err = -EBUSY;
-		m.why = TOE_WHY_NO_FD;
-	}
+	if (!err)
+		err = claim_sonode(&m);
 	if (err)
 		goto out;
-	/* shared with another descriptor or process while all that was made ready */
-	if (__atomic_load_n(&m.sonode->stay, __ATOMIC_SEQ_CST)) {
-		err = -EBUSY;
-		m.why = TOE_WHY_FORK;
-		mig_publish(&m, TOE_PATH_KERNEL);
-		goto out;
-	}
-	m.why = TOE_WHY_BUSY;
-	/* A thread inside a send could put its bytes into a queue that is selected for reading. Readers are
-	 * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
-	err = mig_wait_users(m.sonode, USERS_WAIT_MS);
-	if (err) {
-		mig_publish(&m, TOE_PATH_KERNEL);
-		goto out;
-	}
 	m.why = TOE_WHY_ERROR;
 	fault_point(FAULT_OFFLOAD, 3);
 	m.hold_start = loop_clock_ns();

@@ -199,7 +199,8 @@ int epset_nested(struct epset *set, struct member *out, int max)
 
 /*
  * An error or hang-up event: real, or the instant in which a move closes the
- * socket? Registrations share data only if the application made them so.
+ * socket? Registrations share data only if the application made them so. True: real, and *events is what
+ * the socket says; false: what is left of them.
  */
 static bool member_confirm(struct member *m, uint32_t *events)
 {

@@ -173,6 +173,8 @@ static struct pollfd *own_entry(struct job *j)
 	return NULL;
 }
 
+/* Also where all of them are on the rings: the kernel's poll() ends when a handler has run, and else goes on, where epoll_wait() ends
+ * after a stop or a freeze as well. */
 static int ask(struct job *j, int ms, const sigset_t *mask)
 {
 	struct pollfd *own = ms ? own_entry(j) : NULL;
@@ -195,18 +197,6 @@ static int ask(struct job *j, int ms, const sigset_t *mask)
 	return rc < 0 ? -1 : merge(j);
 }
 
-/* All of them are on the rings: 0, -1 and errno. The kernel's poll() ends when a handler has run, and else goes on, where its
- * epoll_wait() ends after a stop or a freeze as well. */
-static int sleep_hw(struct job *j, int64_t deadline)
-{
-	struct pollfd own = { j->ctx->epfd, POLLIN, 0 };
-
-	if (real.poll(&own, 1, wait_ms_lost(deadline)) < 0)
-		return -1;
-	wait_sleep(j->ctx, 1);		/* takes what there is */
-	return 0;
-}
-
 /* Nothing was ready at first sight: say so to the engines, look again, sleep. -2: start again. */
 static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 {
@@ -222,8 +212,6 @@ static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 		rc = look(j, false);
 	if (rc < 0)
 		rc = -2;
-	else if (!rc && !j->kernel && !mask)
-		rc = sleep_hw(j, deadline);
 	else
 		rc = ask(j, rc ? 0 : wait_ms_lost(deadline), mask);
 	pthread_cleanup_pop(1);

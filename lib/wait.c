@@ -146,12 +146,13 @@ static void handle(struct epoll_event *ev, int n)
 	qp_service(qps, NULL);
 }
 
-int wait_sleep(struct waitctx *c, int64_t deadline_ns)
+/* Wait for ms and take what there is. 0 or -errno */
+static int take(struct waitctx *c, int ms)
 {
 	struct epoll_event ev[QP_MAX + 2];
 	int n;
 
-	n = real.epoll_wait(c->epfd, ev, QP_MAX + 2, wait_ms_lost(deadline_ns));
+	n = real.epoll_wait(c->epfd, ev, QP_MAX + 2, ms);
 	if (n < 0 && errno == EBADF) {	/* closed where we do not see it; the rest of ours perhaps, too */
 		c->fork_gen = 0;
 		daemon_check();
@@ -165,13 +166,16 @@ int wait_sleep(struct waitctx *c, int64_t deadline_ns)
 	return 0;
 }
 
+int wait_sleep(struct waitctx *c, int64_t deadline_ns)
+{
+	return take(c, wait_ms_lost(deadline_ns));
+}
+
 void wait_drain(struct waitctx *c)
 {
-	struct epoll_event ev[QP_MAX + 2];
-	int n, err = errno;
+	int err = errno;
 
-	n = real.epoll_wait(c->epfd, ev, QP_MAX + 2, 0);
-	handle(ev, n < 0 ? 0 : n);
+	take(c, 0);
 	errno = err;
 }
 

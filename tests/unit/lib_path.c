@@ -553,11 +553,11 @@ static void *write_later(void *arg)
 	return NULL;
 }
 
-static int (*poll_of_libc)(struct pollfd *fds, nfds_t n, int ms);
+static int (*ppoll_of_libc)(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask);
 
-static int late_poll(struct pollfd *fds, nfds_t n, int ms)
+static int late_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *mask)
 {
-	int got = poll_of_libc(fds, n, ms);
+	int got = ppoll_of_libc(fds, n, ts, mask);
 
 	usleep(100000);
 	return got;
@@ -575,8 +575,8 @@ static void test_late_poll(void **state)
 	(void)state;
 	dial_echo(&p);
 	to_hw(&p);
-	poll_of_libc = real.poll;
-	real.poll = late_poll;
+	ppoll_of_libc = real.ppoll;
+	real.ppoll = late_ppoll;
 	for (int i = 0; i < 2; i++) {
 		pthread_create(&thread, NULL, write_later, &p);
 		f.fd = p.fd;
@@ -586,7 +586,7 @@ static void test_late_poll(void **state)
 		pthread_join(thread, NULL);
 		expect_back(&p, "x");
 	}
-	real.poll = poll_of_libc;
+	real.ppoll = ppoll_of_libc;
 	hang_up(&p);
 }
 
