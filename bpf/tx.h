@@ -9,7 +9,6 @@
 #include "toe/rec.h"
 #include "toe/rtt.h"
 
-#define TX_IDLE_MS	200	/* no timeout is shorter */
 
 struct tx {			/* a descriptor of a connection in hardware */
 	struct toe_desc d;
@@ -161,12 +160,12 @@ static __always_inline int tx_data(struct xdp_md *ctx, struct hw_conn *c, struct
 {
 	bool idle = c->min.snd_nxt == c->min.snd_una, timed = rtt_wanted(c, t->now.ms);
 
-	if (idle && t->now.ms - c->last_tx_ms > TX_IDLE_MS)
-		tx_idle(c, t->now.ms - c->last_tx_ms);
 	if (t->d.seq != c->min.snd_nxt) {
 		count(TX_STALE);
 		return XDP_DROP;
 	}
+	if (idle && t->now.ms != c->last_tx_ms)
+		tx_idle(c, t->now.ms - c->last_tx_ms);
 	if (!tx_fits(c, t)) {
 		count(TX_WINDOW);
 		return XDP_DROP;

@@ -151,12 +151,14 @@ TOE_PURE int cc_limited(const struct hw_conn *c, __u32 acked)
 }
 
 /* RFC 5681 4.1, as Linux's tcp_cwnd_restart(): idle for longer than a timeout, cwnd halves for each of them,
- * not below the initial window. */
+ * not below the initial window. For CUBIC time in which nothing was sent does not count (RFC 9438 5.8). */
 TOE_PURE void cc_idle(struct hw_conn *c, __u32 idle_ms)
 {
 	__u32 rto_ms = (c->min.srtt_us + cc_at_least(4 * c->min.rttvar_us, 200000)) / 1000;
 	__u32 cwnd = c->min.cwnd, low = CC_INITIAL * c->min.snd_mss;
 
+	if (c->cc_alg == TOE_CC_CUBIC)
+		cubic_idle(c, idle_ms);
 	if (idle_ms <= rto_ms || cwnd <= low)
 		return;
 	c->min.ssthresh = cc_at_least(c->min.ssthresh, cwnd / 4 * 3);
@@ -166,7 +168,7 @@ TOE_PURE void cc_idle(struct hw_conn *c, __u32 idle_ms)
 	}
 	c->min.cwnd = cc_at_least(cwnd, low);
 	if (c->cc_alg == TOE_CC_CUBIC)
-		c->cc[CUBIC_EPOCH] = 0;	/* RFC 9438 5.8: time in which nothing was sent does not count */
+		c->cc[CUBIC_EPOCH] = 0;
 }
 
 #endif

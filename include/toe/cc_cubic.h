@@ -15,6 +15,8 @@
 #define CUBIC_PRIOR	8	/* cwnd_prior */
 #define CUBIC_REST	9	/* fraction of cwnd's growth */
 
+#define CUBIC_AHEAD_MS	100
+
 #define HS_MIN_THRESH_US 4000U
 #define HS_MAX_THRESH_US 16000U
 #define HS_MIN_RTT_DIVISOR 8
@@ -104,9 +106,10 @@ TOE_PURE void cubic_avoid(struct hw_conn *c, __u32 acked, __u32 now_us)
 
 	if (!c->cc[CUBIC_EPOCH] || !cwnd)
 		cubic_epoch(c, now_ms);
-	/* now_us wraps after 71 minutes: an epoch of that length begins anew */
+	/* now_us wraps after 71 minutes: an epoch of that length begins anew. One that cubic_idle() moved by the coarse
+	 * clock may begin a tick ahead. */
 	t = now_ms - c->cc[CUBIC_EPOCH];
-	if ((__s32)t < -1) {
+	if ((__s32)t < -CUBIC_AHEAD_MS) {
 		cubic_epoch(c, now_ms);
 		t = 0;
 	}
@@ -123,6 +126,12 @@ TOE_PURE void cubic_avoid(struct hw_conn *c, __u32 acked, __u32 now_us)
 	n = (__u64)(target - cwnd) * acked + c->cc[CUBIC_REST];
 	c->cc[CUBIC_REST] = n % cwnd;
 	cc_set(c, cwnd + n / cwnd);
+}
+
+TOE_PURE void cubic_idle(struct hw_conn *c, __u32 idle_ms)
+{
+	if (c->cc[CUBIC_EPOCH])
+		c->cc[CUBIC_EPOCH] += idle_ms;
 }
 
 /* RFC 9406 section 4.2: has the round trip time risen? */

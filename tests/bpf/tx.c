@@ -2,6 +2,7 @@
 /* TX engine: descriptors in, segments out; who may send what. */
 #include <time.h>
 #include "tests/bpf/frames.h"
+#include "toe/cc.h"
 #include "toe/wnd.h"
 
 /* A descriptor and the payload that belongs at its sequence number. */
@@ -337,12 +338,22 @@ static void ecn(void **state)
 	sent(tx(&d, TOE_QP_DAEMON));
 }
 
+/* The engine last sent so long ago, and CUBIC's epoch is that. */
+static void idle_for(__u32 ms, __u32 epoch)
+{
+	struct toe_flow f = test_flow();
+	struct hw_conn e;
+
+	TRY(!bpf_map_lookup_elem(env_map(env.tx->maps.hw_conn_t), &f, &e));
+	e.last_tx_ms -= ms;
+	e.cc[CUBIC_EPOCH] = epoch;
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &f, &e, BPF_ANY));
+}
+
 /* RFC 5681 4.1 */
 static void after_idle(void **state)
 {
 	struct hw_conn c = test_conn();
-	struct toe_flow f = test_flow();
-	struct hw_conn e;
 
 	(void)state;
 	c.min.cwnd = 100 * MSS;
@@ -351,12 +362,29 @@ static void after_idle(void **state)
 	sent(send_at(SND0, 500));
 	assert_int_equal(conn()->min.cwnd, 100 * MSS);
 	make_hw(c);
-	TRY(!bpf_map_lookup_elem(env_map(env.tx->maps.hw_conn_t), &f, &e));
-	e.last_tx_ms -= 100000;
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &f, &e, BPF_ANY));
+	idle_for(100000, 0);
+	assert_int_equal(send_at(SND0 + 1, 500), XDP_DROP);	/* what is refused ends no pause */
+	assert_int_equal(conn()->min.cwnd, 100 * MSS);
 	sent(send_at(SND0, 500));
 	assert_int_equal(conn()->min.cwnd, 10 * MSS);
 	assert_int_equal(conn()->min.ssthresh, 75 * MSS);
+}
+
+/* RFC 9438 5.8: not even a short pause is part of an epoch. */
+static void cubic_pauses(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	c.cc_alg = TOE_CC_CUBIC;
+	c.min.cwnd = 100 * MSS;
+	make_hw(c);
+	idle_for(50, 5000);
+	sent(send_at(SND0, 500));
+	assert_in_range(conn()->cc[CUBIC_EPOCH], 5050, 6000);
+	idle_for(50, 5000);
+	sent(send_at(SND0 + 500, 500));		/* no pause: something is in flight */
+	assert_int_equal(conn()->cc[CUBIC_EPOCH], 5000);
 }
 
 static void bind_op(void **state)
@@ -421,7 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(data), CASE(timestamps), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
-		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(bind_op), CASE(ring_op),
+		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(cubic_pauses), CASE(bind_op), CASE(ring_op),
 		CASE(only_in_hardware), CASE(speed),
 	};
 

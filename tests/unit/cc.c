@@ -238,6 +238,44 @@ static void restart_after_idle(void **state)
 	}
 }
 
+/* Time in which nothing was sent is no part of an epoch: after a pause the window grows as it would have without one. */
+static void cubic_after_idle(void **state)
+{
+	(void)state;
+	for (uint32_t w = 8; w <= 100; w += 92) {
+		struct hw_conn a = start(TOE_CC_CUBIC, w * MSS, ~0U), b;
+
+		a.min.srtt_us = 400000;		/* a timeout is longer than the pause */
+		a.min.cwnd = a.min.ssthresh = cc_alg_lost(&a, &rec, 0);
+		for (uint32_t t = 0; t < 1000; t += 100)
+			round_trip(&a, (5000 + t) * 1000, ~0U, 0);
+		b = a;
+		cc_idle(&b, 500);
+		for (uint32_t t = 1000; t < 1500; t += 100) {
+			round_trip(&a, (5000 + t) * 1000, ~0U, 0);
+			round_trip(&b, (5500 + t) * 1000, ~0U, 0);
+		}
+		assert_int_equal(b.min.cwnd, a.min.cwnd);
+	}
+}
+
+/* The engine's coarse clock makes the pause a tick longer than it was. The epoch goes on. */
+static void cubic_idle_ahead(void **state)
+{
+	struct hw_conn c = start(TOE_CC_CUBIC, 100 * MSS, ~0U);
+	uint32_t k;
+
+	(void)state;
+	c.min.srtt_us = 100000;
+	c.min.cwnd = c.min.ssthresh = cc_alg_lost(&c, &rec, 0);
+	round_trip(&c, 5000000, ~0U, 0);
+	k = c.cc[CUBIC_K];
+	c.min.cwnd += MSS;	/* a new epoch would have another K */
+	cc_idle(&c, 14);
+	round_trip(&c, 5010000, ~0U, 0);
+	assert_int_equal(c.cc[CUBIC_K], k);
+}
+
 static void edge(void **state)
 {
 	struct hw_conn c = start(TOE_CC_CUBIC, 10 * MSS, ~0U);
@@ -259,7 +297,8 @@ int main(void)
 		cmocka_unit_test(idle_sender_does_not_grow), cmocka_unit_test(cubic_curve),
 		cmocka_unit_test(cubic_friendly), cmocka_unit_test(cubic_convergence),
 		cmocka_unit_test(cubic_roots), cmocka_unit_test(hystart), cmocka_unit_test(dctcp),
-		cmocka_unit_test(restart_after_idle), cmocka_unit_test(edge),
+		cmocka_unit_test(restart_after_idle), cmocka_unit_test(cubic_after_idle),
+		cmocka_unit_test(cubic_idle_ahead), cmocka_unit_test(edge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
