@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 #define MAX_FDS		4
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a time */
+static struct sockaddr_un address;	/* of toed; AF_UNSPEC: none, the path is too long */
 static int sock = -1, efd = -1;
 static uint32_t lost, gen;
 static uint64_t sock_cookie;
@@ -35,24 +37,30 @@ static int64_t now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
+/* At the start: nginx, for one, gives its workers an environment of its own, and programs write their titles over it. */
+void daemon_init(void)
+{
+	const char *dir = secure_getenv("TOE_RUNDIR");
+	int n;
+
+	n = snprintf(address.sun_path, sizeof(address.sun_path), "%s/app.sock", dir && *dir ? dir : TOE_RUNDIR);
+	address.sun_family = n < (int)sizeof(address.sun_path) ? AF_UNIX : AF_UNSPEC;
+}
+
 static int dial(void)
 {
 	struct timeval tv = { .tv_sec = GIVE_UP_MS / 1000 };
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	const char *dir = secure_getenv("TOE_RUNDIR");
 	socklen_t len;
 	int fd;
 
-	if (!dir || !*dir)
-		dir = TOE_RUNDIR;
-	if (strlen(dir) + sizeof("/app.sock") > sizeof(a.sun_path))
+	if (!*address.sun_path)		/* called by another library's constructor */
+		daemon_init();
+	if (address.sun_family != AF_UNIX)
 		return -ENAMETOOLONG;
-	strcpy(a.sun_path, dir);
-	strcat(a.sun_path, "/app.sock");
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (real.connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
+	if (real.connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		int rc = -errno;
 
 		real.close(fd);

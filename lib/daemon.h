@@ -8,6 +8,7 @@
 #include "toe/app.h"
 #include "toe/maps.h"
 
+void daemon_init(void);
 bool daemon_ready(void);	/* connected, or connects now; tries at most once a second */
 bool daemon_lost(void);		/* was there once and has closed the connection */
 int daemon_eventfd(void);	/* -1: never connected */

@@ -67,6 +67,7 @@ static __attribute__((constructor)) void toe_start(void)
 	int fd;
 
 	resolve();
+	daemon_init();
 	proc_init();
 	fork_init();
 	batch_init();
