@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 #include "batch.h"
+#include "daemon.h"
 #include "epset.h"
 #include "exec.h"
 #include "fork.h"

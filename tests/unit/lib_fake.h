@@ -24,6 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "lib/csum.h"
+#include "lib/daemon.h"
 #include "lib/real.h"
 #include "lib/ring.h"
 #include "toe/desc.h"
@@ -491,6 +492,7 @@ static void fake_start(void)
 	if (bind(fake.lsock, (void *)&a, sizeof(a)) || listen(fake.lsock, 8))
 		abort();
 	setenv("TOE_RUNDIR", fake.dir, 1);
+	daemon_init();		/* as at the start */
 	fake.efd = eventfd(0, EFD_CLOEXEC);
 	fake.table_fd = memfd_create("table", MFD_CLOEXEC);
 	fake.slab_fd = memfd_create("slab", MFD_CLOEXEC);
