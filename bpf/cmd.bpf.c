@@ -128,7 +128,7 @@ static __always_inline int cmd_to_hw(struct hw_conn *c)
 	if (cc_flight(c) && !clk->rtx_since)
 		clk->rtx_since = bpf_ktime_get_ns();
 	if (c->min.rcv_nxt != c->min.last_ack)	/* the kernel had put it off */
-		ack_note(c, ctl, clk, bpf_ktime_get_ns(), 1);
+		ack_note(c, ctl, clk, bpf_ktime_get_ns(), TOE_ACK_ONE);
 	publish_snd(c, ctl, clk);
 	publish_path(c, ctl);
 	publish_rcv(c, ctl);

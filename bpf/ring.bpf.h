@@ -233,9 +233,9 @@ static __always_inline void ack_left(struct hw_conn *c, struct toe_ring_ctl *ctl
 	clk->ack_since = 0;
 }
 
-/* An acknowledgement is due, but not now or not from here. due: 1, or 2: urgent. */
+/* An acknowledgement is due, but not now or not from here. */
 static __always_inline void ack_note(struct hw_conn *c, struct toe_ring_ctl *ctl,
-				     struct hw_clock *clk, __u64 now_ns, __u32 due)
+				     struct hw_clock *clk, __u64 now_ns, enum toe_ack_due due)
 {
 	PUT(ctl->ack_due, due);
 	if (clk->ack_since)
@@ -264,8 +264,8 @@ static __always_inline bool ack_put_off(struct hw_conn *c, struct toe_ring_ctl *
 
 	if (!tx_leaving(c, ctl, now->ms))
 		return false;
-	ack_note(c, ctl, clk, now->ns, 2);
-	old = __sync_lock_test_and_set(&ctl->ack_due, 2);
+	ack_note(c, ctl, clk, now->ns, TOE_ACK_URGENT);
+	old = __sync_lock_test_and_set(&ctl->ack_due, TOE_ACK_URGENT);
 	barrier_var(old);
 	return tx_leaving(c, ctl, now->ms);
 }

@@ -26,6 +26,13 @@ static __always_inline bool rx_doorbell(struct hw_conn *c, const struct rx *r, _
 	return false;
 }
 
+static __always_inline enum toe_ack_due ack_urgency(const struct rx *r)
+{
+	if (r->ev & RX_EV_ACK_NOW)
+		return TOE_ACK_URGENT;
+	return r->clk->ack_since ? TOE_ACK_SEVERAL : TOE_ACK_ONE;
+}
+
 /* One verdict a frame: application, daemon, acknowledgement. */
 static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
 {
@@ -40,7 +47,7 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay && !ack_put_off(c, r->ctl, r->clk, &r->now))
 		return rx_reply(ctx, c, r);
 	if (r->ev & RX_EV_ACK_DUE)
-		ack_note(c, r->ctl, r->clk, r->now.ns, r->ev & RX_EV_ACK_NOW ? 2 : 1);
+		ack_note(c, r->ctl, r->clk, r->now.ns, ack_urgency(r));
 	if (r->ev & RX_EV_SACK)		/* after ack_since: the daemon takes the flag, then looks there */
 		__sync_fetch_and_or(&r->clk->flags, TOE_CLK_SACK);
 	return ring ? bpf_redirect_map(&qp_dev, qp, XDP_DROP) : XDP_DROP;

@@ -177,7 +177,18 @@ void batch_send(void)
 	errno = err;
 }
 
+void batch_send_acks(void)
+{
+	unsigned int nr = batch.nr_owed;
+	int err = errno;
+
+	batch.nr_owed = 0;
+	for (unsigned int i = 0; i < nr && ld(&toe_proc->pid); i++)
+		tx_quickack(batch.owed[i]);
+	errno = err;
+}
+
 void batch_forked(void)
 {
-	batch.nr = batch.expected = batch.busy = 0;
+	batch.nr = batch.expected = batch.busy = batch.nr_owed = 0;
 }

@@ -18,6 +18,8 @@ struct batch {
 	unsigned int busy;		/* a signal handler has interrupted this code: it leaves all alone */
 	uint64_t last;			/* when something was put off */
 	struct sonode *sn[TOE_MAX_BATCH];
+	unsigned int nr_owed;
+	struct sonode *owed[TOE_MAX_BATCH];	/* were read with TOE_ACK_SEVERAL */
 };
 extern __thread struct batch batch __attribute__((tls_model("initial-exec")));
 
@@ -26,6 +28,7 @@ void batch_begin(int nr);
 /* Write lock held, everything is in the ring. True: it leaves with others', at batch_check() perhaps. */
 bool batch_put(struct sonode *sn, const struct ring *r);
 void batch_send(void);
+void batch_send_acks(void);
 void batch_init(void);
 void batch_forked(void);
 
@@ -41,6 +44,20 @@ static inline void batch_end(void)
 {
 	if (batch.nr)
 		batch_send();
+}
+
+/* What was read is to be acknowledged: with the answer, or when the thread waits. Where there are too many, by the daemon. */
+static inline void batch_owe(struct sonode *sn)
+{
+	if (batch.nr_owed < TOE_MAX_BATCH && !(batch.nr_owed && batch.owed[batch.nr_owed - 1] == sn))
+		batch.owed[batch.nr_owed++] = sn;
+}
+
+static inline void batch_wait(void)
+{
+	batch_end();
+	if (batch.nr_owed)
+		batch_send_acks();
 }
 
 #endif

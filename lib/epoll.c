@@ -210,7 +210,7 @@ static int wait_events(struct epset *set, struct epoll_event *out, int max, int6
 	int n, raw, ms;
 	bool sleep;
 
-	batch_end();
+	batch_wait();
 	if (max <= 0 || no_memory(out, max * sizeof(*out)))
 		return real.epoll_pwait(set->slot->fd, out, max, 0, mask);
 	if (ld(&set->unclaimed))

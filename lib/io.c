@@ -160,7 +160,7 @@ static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64
 	struct waitctx *c = wait_ctx();
 	int rc;
 
-	batch_end();
+	batch_wait();
 	if (!c || wait_watch(c, sn, r)) {
 		if (!sonode_upload(sn, TOE_WHY_CALL))
 			return IO_AGAIN;
@@ -203,7 +203,7 @@ static bool tx_ready(const struct ring *r, size_t need)
  */
 static void window_update(struct sonode *sn, const struct ring *r)
 {
-	uint32_t pos, adv = ld(&r->ctl->rcv_adv), least = 2 * r->mss;
+	uint32_t pos, adv = ld(&r->ctl->rcv_adv), least = 2 * r->mss, due = ld(&r->ctl->ack_due);
 	int32_t known, gain;
 
 	if (!pos_load(&r->ctl->rx_read, &pos))
@@ -216,8 +216,10 @@ static void window_update(struct sonode *sn, const struct ring *r)
 		known = 0;
 	/* or two full segments wait for one: their frames were needed as doorbells (RFC 5681 4.2) */
 	if ((gain >= (int32_t)least && gain >= known && (uint32_t)known < r->rx_most / 2) ||
-	    ld(&r->ctl->ack_due) >= 2)
+	    due >= TOE_ACK_URGENT)
 		tx_ack(sn, r);
+	else if (due == TOE_ACK_SEVERAL)
+		batch_owe(sn);
 }
 
 /* IO_GO: r and the options are good for this pass. Else what the pass returns. */

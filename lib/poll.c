@@ -258,7 +258,7 @@ static int do_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigse
 		j.kern = malloc((n + 1) * sizeof(*j.kern));
 		j.words = malloc(n * sizeof(*j.words));
 	}
-	batch_end();
+	batch_wait();
 	errno = ENOMEM;
 	pthread_cleanup_push(job_free, &j);
 	rc = j.ctx && j.kern && j.words ? run(&j, timeout_ns, mask) : -1;

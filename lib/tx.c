@@ -185,7 +185,7 @@ void tx_left(struct sonode *sn, const struct ring *r)
 	if (ring_stale(r))	/* the control block may be another connection's */
 		return;
 	__atomic_exchange_n(&r->ctl->tx_left, ld_acq(&r->ctl->snd_nxt), __ATOMIC_SEQ_CST);
-	if (ld(&r->ctl->ack_due) >= 2)
+	if (ld(&r->ctl->ack_due) >= TOE_ACK_URGENT)
 		tx_ack(sn, r);
 }
 

@@ -25,6 +25,13 @@
 #define TOE_FROZEN		(1ULL << 32)
 
 /* At the beginning of the rx ring's page (toe/place.h). */
+enum toe_ack_due {		/* an acknowledgement that waits */
+	TOE_ACK_ONE = 1,	/* of one segment: for an answer that takes it along, or the daemon's tick */
+	TOE_ACK_SEVERAL,	/* for the same, but no longer than until the reader waits: when several are out a Linux
+				   sender probes after two round trips and two ticks, and its receiver does so too (ICSK_ACK_PUSHED2) */
+	TOE_ACK_URGENT,		/* for nothing: a doorbell took its place, or it waits for tx_left */
+};
+
 struct toe_ring_ctl {
 	/* engines -> library */
 	__u32 rcv_nxt;		/* bytes up to here are in the rx ring */
@@ -32,9 +39,7 @@ struct toe_ring_ctl {
 	__u32 snd_nxt;		/* bytes up to here have left; next to hand to the TX engine */
 	__u32 snd_edge;		/* how far snd_nxt may go: peer window, cwnd, TOE_MAX_BURST */
 	__u32 rcv_adv;		/* right edge advertised */
-	__u32 ack_due;		/* nonzero: received bytes wait for an acknowledgement;
-				   2: one that should go at once (TOE_OP_ACK): a doorbell
-				   took its place, or it waits for tx_left */
+	__u32 ack_due;		/* enum toe_ack_due: of received bytes, by TOE_OP_ACK */
 	__u32 srtt_us;
 	__u32 rttvar_us;
 	__u32 cwnd;

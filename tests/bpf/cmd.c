@@ -137,7 +137,7 @@ static void delayed_ack_inherited(void **state)
 	c.min.last_ack -= 700;
 	make_hw(c);
 	assert_true(env.clock[ENV_ID].ack_since);
-	assert_int_equal(env_ctl()->ack_due, 1);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_ONE);
 }
 
 static void link_change(void **state)

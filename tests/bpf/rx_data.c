@@ -73,7 +73,7 @@ static void doorbell(void **state)
 	s.seq += 10;
 	assert_int_equal(rx(&s), XDP_DROP);	/* rung once */
 	assert_true(env_woken());
-	assert_int_equal(env_ctl()->ack_due, 1);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_SEVERAL);
 	assert_int_equal(COUNTED(RX_DOORBELL), 1);
 }
 
@@ -85,11 +85,11 @@ static void doorbell_over_ack(void **state)
 	(void)state;
 	env_wake(CHUNK_QP)->armed = 1;
 	assert_int_equal(rx(&s), XDP_REDIRECT);
-	assert_int_equal(env_ctl()->ack_due, 1);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_ONE);
 	s.seq += s.len;
 	env_wake(CHUNK_QP)->armed = 1;
 	assert_int_equal(rx(&s), XDP_REDIRECT);
-	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_URGENT);
 	s.seq += s.len;
 	expect_ack(rx(&s));
 	assert_int_equal(env_ctl()->ack_due, 0);

@@ -381,10 +381,10 @@ static void acks_wait(void **state)
 	rx(&s);
 	s.seq += MSS;
 	assert_int_equal(rx(&s), XDP_DROP);
-	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_URGENT);
 	env_ctl()->ack_due = 0;
 	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_DROP);
-	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_URGENT);
 	for (int i = 0; i < 3; i++)
 		next(&fr);
 	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_DROP);	/* made, but still on this CPU */
@@ -406,9 +406,9 @@ static void sack_stays_due(void **state)
 	(void)state;
 	assert_int_equal(train(SND0, 3, MSS), XDP_REDIRECT);
 	assert_int_equal(rx(&s), XDP_DROP);
-	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_URGENT);
 	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
-	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_URGENT);
 	env_ctl()->tx_left = SND0 + 6 * MSS;
 	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_REDIRECT);
 	assert_int_equal(env_ctl()->ack_due, 0);
@@ -440,7 +440,7 @@ static void two_trains(void **state)
 	assert_int_equal(train(SND0 + 3 * MSS, 3, MSS), XDP_REDIRECT);
 	env_ctl()->tx_left = SND0 + 3 * MSS;
 	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_DROP);
-	assert_int_equal(env_ctl()->ack_due, 2);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_URGENT);
 	env_ctl()->tx_left = SND0 + 6 * MSS;
 	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_REDIRECT);
 }

@@ -17,6 +17,13 @@ static void on_alarm(int sig)
 	(void)sig;
 }
 
+static unsigned long acks_after(unsigned long acks)
+{
+	for (int i = 0; i < 200 && ld_acq(&fake.acks) == acks; i++)
+		usleep(10000);
+	return ld_acq(&fake.acks) - acks;
+}
+
 /* An acknowledgement that is owed goes with TCP_QUICKACK; one that is not does not. */
 static void quick_ack(struct peer *p)
 {
@@ -27,12 +34,40 @@ static void quick_ack(struct peer *p)
 	assert_int_equal(setsockopt(p->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)), 0);
 	usleep(20000);
 	assert_int_equal(ld_acq(&fake.acks), acks);
-	st(&r->ctl->ack_due, 1);
+	st(&r->ctl->ack_due, TOE_ACK_ONE);
 	assert_int_equal(setsockopt(p->fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one)), 0);
-	for (int i = 0; i < 200 && ld_acq(&fake.acks) == acks; i++)
-		usleep(10000);
-	assert_int_equal(ld_acq(&fake.acks), acks + 1);
+	assert_int_equal(acks_after(acks), 1);
 	st(&r->ctl->ack_due, 0);
+}
+
+/* Several segments that were read are acknowledged when the reader waits; one segment, or what an answer took along, is not. */
+static void several_read(struct peer *p)
+{
+	static const struct { uint32_t due, answered; unsigned long acks; } t[] = {
+		{ TOE_ACK_ONE, 0, 0 }, { TOE_ACK_SEVERAL, 1, 0 }, { TOE_ACK_SEVERAL, 0, 1 },
+	};
+	struct pollfd pfd = { .fd = p->fd, .events = POLLIN };
+	struct ring *r = &fake_find(p->fd)->r;
+	unsigned long acks;
+	char buf[8];
+
+	for (size_t i = 0; i < NR(t); i++) {
+		assert_int_equal(send(p->fd, "two", 3, 0), 3);
+		assert_int_equal(poll(&pfd, 1, 5000), 1);
+		acks = ld_acq(&fake.acks);
+		st(&r->ctl->ack_due, t[i].due);
+		assert_int_equal(recv(p->fd, buf, 3, MSG_WAITALL), 3);
+		if (t[i].answered)
+			st(&r->ctl->ack_due, 0);
+		else
+			usleep(20000);
+		assert_int_equal(ld_acq(&fake.acks), acks);
+		assert_int_equal(poll(&pfd, 1, 0), 0);
+		if (!t[i].acks)
+			usleep(20000);
+		assert_int_equal(t[i].acks ? acks_after(acks) : ld_acq(&fake.acks) - acks, t[i].acks);
+		st(&r->ctl->ack_due, 0);
+	}
 }
 
 static void test_calls(void **state)
@@ -57,6 +92,7 @@ static void test_calls(void **state)
 	assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
 	assert_int_equal(ti.tcpi_rtt, 1234);
 	quick_ack(&p);
+	several_read(&p);
 	setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	assert_int_equal(recv(p.fd, buf, 5, 0), -1);
 	assert_int_equal(errno, EAGAIN);

@@ -218,11 +218,11 @@ static void acknowledges(void **state)
 {
 	(void)state;
 	fill(3 * MSS);
-	ctl.ack_due = 1;
+	ctl.ack_due = TOE_ACK_ONE;
 	tx_push(&sn, &r, false, false);
 	assert_int_equal(nr_acks, 0);
 	fill(3 * MSS);
-	ctl.ack_due = 2;
+	ctl.ack_due = TOE_ACK_URGENT;
 	tx_push(&sn, &r, false, false);
 	assert_int_equal(nr_sent, 2);
 	assert_int_equal(nr_acks, 1);
