@@ -24,6 +24,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* one request at a tim
 static struct sockaddr_un address;	/* of toed; AF_UNSPEC: none, the path is too long */
 static int sock = -1, efd = -1;
 static uint32_t lost, gen;
+static uint32_t greeting, greeted;	/* a thread says HELLO; it was answered on sock, and there is a table */
 static uint64_t sock_cookie;
 static int64_t tried_ms;	/* last attempt to connect */
 static uint32_t fresh;
@@ -84,6 +85,7 @@ static bool still_there(void)
 
 static void hang_up(void)
 {
+	st(&greeted, 0);
 	intfd_close(&sock);
 	if (toe_proc->table)
 		st(&lost, 1);
@@ -231,6 +233,7 @@ static int hello(void)
 	}
 	st(&lost, 0);
 	st(&gen, gen + 1);
+	st_rel(&greeted, 1);
 	return 0;
 }
 
@@ -241,9 +244,13 @@ static int connect_now(void)
 
 	if (sock >= 0)
 		return 0;
+	st(&greeting, 1);
 	tried_ms = now_ms();
 	rc = dial();
-	return rc ? rc : hello();
+	if (!rc)
+		rc = hello();
+	st(&greeting, 0);
+	return rc;
 }
 
 /* Nothing may end or divert a thread in the middle of a conversation. */
@@ -289,9 +296,9 @@ bool daemon_ready(void)
 	struct calm old;
 	int rc, err = errno;
 
-	if (ld(&sock) >= 0 && still_there())
+	if (ld_acq(&greeted) && still_there())
 		return true;
-	if (too_soon())
+	if (!ld(&greeting) && too_soon())
 		return false;
 	lock_all(&old);
 	if (sock >= 0 && !still_there())
@@ -470,7 +477,7 @@ void daemon_forked(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	sock = efd = -1;
-	lost = 0;
+	lost = greeting = greeted = 0;
 	tried_ms = 0;
 	memset(slabs, 0, sizeof(slabs));
 }

@@ -436,6 +436,8 @@ static void fake_serve(int s, struct toe_msg *m, bool first)
 			fds[0] = memfd_create("table", 0);
 		if (!first && ftruncate(fds[0], TOE_TABLE_SIZE))
 			abort();
+		if (!first)	/* its threads are all there meanwhile */
+			usleep(50000);
 		fake_reply(s, m, fds, 2);
 		if (!first)
 			real.close(fds[0]);

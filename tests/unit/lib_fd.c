@@ -262,6 +262,43 @@ static void test_fork(void **state)
 	hang_up(&p);
 }
 
+static pthread_barrier_t all_there;
+
+static void *first_connection(void *listener)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	getsockname(*(int *)listener, (void *)&a, &len);
+	pthread_barrier_wait(&all_there);
+	return connect(fd, (void *)&a, sizeof(a)) || !sonode_get(fd) ? "not tracked" : NULL;
+}
+
+/* While one thread introduces the process to toed the others wait, and are not left out. */
+static void test_threads_first(void **state)
+{
+	int st, i, bad = 0, ls = socket(AF_INET, SOCK_STREAM, 0);
+	pthread_t t[4];
+	void *wrong;
+
+	(void)state;
+	assert_int_equal(listen(ls, NR(t)), 0);
+	if (!fork()) {
+		pthread_barrier_init(&all_there, NULL, NR(t));
+		for (i = 0; i < (int)NR(t); i++)
+			pthread_create(&t[i], NULL, first_connection, &ls);
+		for (i = 0; i < (int)NR(t); i++) {
+			pthread_join(t[i], &wrong);
+			bad += wrong != NULL;
+		}
+		_exit(bad);
+	}
+	wait(&st);
+	assert_int_equal(st, 0);
+	close(ls);
+}
+
 /* An application that closes everything it does not know. */
 static void test_close_all(void **state)
 {
@@ -535,7 +572,7 @@ int main(void)
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_dup_shutdown),
 		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_close_all),
+		cmocka_unit_test(test_threads_first), cmocka_unit_test(test_close_all),
 		cmocka_unit_test(test_kernel_only),
 		cmocka_unit_test(test_raw),
 		cmocka_unit_test(test_faults),
