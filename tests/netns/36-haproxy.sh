@@ -34,13 +34,13 @@ haproxy_conf() {
 
 both_sides() { all_on "$1" $((CONNS + 1)); }	# and at least one to nginx
 
-# serve OPTION: what is checked with haproxy's defaults and that
+# serve OPTION [OPTIONS OF THE CLIENT]: what is checked with haproxy's defaults and that
 serve() {
 	local before
 	haproxy_conf "$1"
 	offloadable haproxy srv haproxy -db -f "$LOGS/haproxy.cfg"
 	eventually 10 listening srv 8080 || fail "haproxy did not start: $(tail -1 "$LOGS/haproxy")"
-	spawn check cli "$HELPERS/kvcheck" http "$SRV4" 8080 --conns $CONNS --seconds 60 --seed "$SEED" --max 60000
+	spawn check cli "$HELPERS/kvcheck" http "$SRV4" 8080 --conns $CONNS --seconds 60 --seed "$SEED" --max 60000 "${@:2}"
 	eventually 10 both_sides kernel || fail "connections not seen"
 	eventually 5 eval 'ctl offload --all >/dev/null; both_sides hardware' || fail "only $(on_path hardware) in hardware"
 	before=$(moves)
@@ -61,6 +61,6 @@ nginx_conf 8081 "sendfile on"
 spawn nginx cli "${NGINX[@]}"
 eventually 10 listening cli 8081 || fail "nginx did not start: $(tail -1 "$LOGS/nginx")"
 serve "no option splice-auto"
-serve "option splice-auto"
+serve "option splice-auto" --renew 10
 say "$(retransmissions)"
 slow || wire_clean	# not nothing_lost: haproxy resets what it opened itself, without libtoe too

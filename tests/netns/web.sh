@@ -31,5 +31,6 @@ nginx_conf() {
 			}
 		}
 	END
+	# shellcheck disable=SC2034 # for who sources this
 	NGINX=(nginx -e stderr -c "$LOGS/web/nginx.conf")
 }
