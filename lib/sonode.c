@@ -107,6 +107,7 @@ static void enter_table(struct sonode *sn, uint64_t cookie)
 
 	st_sc(&sh->cookie, cookie);
 	st(&sh->stay, sn->stay);
+	st(&sh->why, TOE_WHY_NEW);	/* what is there was of a connection before */
 	sonode_opts_stale(sn);
 	st(&sn->tracked, 1);
 	st_rel(&sn->sh, sh);

@@ -39,7 +39,7 @@ struct toe_sonode {
 	__u8 family;		/* on the wire: 2 or 10 */
 	__u8 opts;		/* enum toe_opt */
 	__u8 rcv_wscale;
-	__u8 why;		/* enum toe_why, on the kernel path */
+	__u8 why;		/* enum toe_why, on the kernel path; a new connection's is TOE_WHY_NEW */
 	__u8 stay;		/* library: nonzero: do not offload, others have the descriptor too */
 	__u8 sk_flags;		/* enum toe_sk_flag: what the parked socket hides */
 	__u32 rx_most;		/* bytes of window that may be promised, SO_RCVBUF; 0: the ring's */

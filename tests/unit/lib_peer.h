@@ -45,6 +45,8 @@ static void dial_echo(struct peer *p)
 	p->fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(p->fd, (void *)&a, sizeof(a)), 0);
 	assert_int_equal(word_path(ld_acq(&fake.table[p->fd].word)), TOE_PATH_KERNEL);
+	assert_int_equal(ld(&fake.table[p->fd].why), TOE_WHY_NEW);
+	fake.table[p->fd].why = TOE_WHY_FIN;	/* of this one, not of the next that gets the number */
 }
 
 static void hang_up(struct peer *p)
