@@ -24,6 +24,7 @@
 #define WORDS		(TOE_MAX_CONNS / 64)
 #define MS		1000000ULL
 #define DELACK_NS	(25 * MS)	/* with a tick of 5 ms: an ACK waits 30 ms, 40 at most */
+#define DELACK_SEVERAL_NS (2 * MS)	/* TOE_ACK_SEVERAL, where the reader went to sleep in a call that is not libtoe's */
 #define RTO_MIN_NS	(200 * MS)	/* as Linux's TCP_RTO_MIN, over the smoothed RTT */
 #define RTO_INIT_NS	(1000 * MS)	/* RFC 6298 2.1 */
 #define RTO_MAX_NS	(120000 * MS)
@@ -382,6 +383,13 @@ static bool grow(struct conn *c, const struct hw_clock *k, uint64_t now)
 	return conn_by_cookie(cookie) != NULL;
 }
 
+static bool ack_waited(const struct conn *c, uint64_t since, uint64_t now)
+{
+	bool several = __atomic_load_n(&app_ring_ctl(c->app, c->rx)->ack_due, __ATOMIC_RELAXED) == TOE_ACK_SEVERAL;
+
+	return now > since && now - since >= (several ? DELACK_SEVERAL_NS : DELACK_NS);
+}
+
 /* Everything that may be due for one connection. False: nothing is pending any more. */
 static bool service(struct conn *c, uint64_t now)
 {
@@ -430,7 +438,7 @@ static bool service(struct conn *c, uint64_t now)
 		goto give_up;
 	if (ack_since) {
 		pending = true;
-		if (((flags & TOE_CLK_SACK) || (now > ack_since && now - ack_since >= DELACK_NS)) && !read_entry(c, &cmd))
+		if (((flags & TOE_CLK_SACK) || ack_waited(c, ack_since, now)) && !read_entry(c, &cmd))
 			send_empty(c, &cmd.conn.min, TOE_OP_ACK);
 	}
 	return pending;
