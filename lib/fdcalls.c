@@ -59,6 +59,7 @@ static void let_go(int fd)
 	tracked = sonode_get(fd) && sn->inherit != SN_INHERITED;
 	if (tracked) {
 		sonode_untrack(sn, TOE_WHY_CLOSE);
+		sonode_wait_asleep(sn);
 	} else if (ld(&sn->inherit) == SN_INHERITED) {
 		st(&sn->local.word, TOE_PATH_NONE);
 		st(&sn->tracked, 0);

@@ -17,7 +17,7 @@
 static void inherit(struct sonode *sn)
 {
 	sn->opts_word = sn->qp_word = sn->ring_word = 0;
-	sn->wwait = 0;
+	sn->wwait = sn->asleep = 0;
 	sn->wowner = NULL;
 	sn->stay &= STAY_SHARED;
 	pthread_mutex_init(&sn->wlock, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +13,22 @@
 #include "sys.h"
 
 static pthread_mutex_t intfd_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Calls that a signal handler may make come here, too. */
+static void lock(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	pthread_mutex_lock(&intfd_lock);
+}
+
+static void unlock(const sigset_t *old)
+{
+	pthread_mutex_unlock(&intfd_lock);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
 
 static int intfd_base(void)
 {
@@ -72,33 +89,41 @@ static void name_line(int fd, char *line, size_t room)
  * inodes are one and the same, and so are all TAPs: what kind it is and which says more. (One epoll instance is
  * like another: those that the application makes are told to intfd_given().)
  */
-static struct intfd_id identity(int fd)
+static uint64_t inode_of(int fd)
 {
-	struct intfd_id id = { 0 };
-	char path[48], text[128];
 	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino ^ st.st_dev << 32 ^ st.st_rdev << 16;
+}
+
+static uint32_t name_of(int fd)
+{
+	char path[48], text[128];
+	uint32_t name;
 	ssize_t n;
 
-	if (fstat(fd, &st))
-		return id;
-	id.inode = st.st_ino ^ st.st_dev << 32 ^ st.st_rdev << 16;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = readlink(path, text, sizeof(text) - 1);
 	if (n <= 0)
-		return id;
+		return 0;
 	text[n] = 0;
-	id.name = hash(text, 2166136261);
+	name = hash(text, 2166136261);
 	name_line(fd, text, sizeof(text));
-	id.name = hash(text, id.name);
-	return id;
+	return hash(text, name);
 }
 
-static bool same(struct intfd_id a, struct intfd_id b)
+static bool is_still(int fd, struct intfd_id id)
 {
-	return a.inode == b.inode && (!a.name || !b.name || a.name == b.name);
+	uint32_t name;
+
+	if (inode_of(fd) != id.inode)
+		return false;
+	name = id.name ? name_of(fd) : 0;
+	return !name || name == id.name;
 }
 
-static int intfd_place(int *where, int fd)
+/* named: one like it has the same inode. */
+static int intfd_place(int *where, int fd, bool named)
 {
 	struct sonode *sn;
 	int new = intfd_dup(fd);
@@ -110,7 +135,7 @@ static int intfd_place(int *where, int fd)
 		shut(new);
 		return -ENOMEM;
 	}
-	sn->internal_id = identity(new);
+	sn->internal_id = (struct intfd_id){ inode_of(new), named ? name_of(new) : 0 };
 	st_rel(&sn->internal, where);
 	st(where, new);
 	return 0;
@@ -118,28 +143,41 @@ static int intfd_place(int *where, int fd)
 
 int intfd_adopt(int *where, int fd)
 {
+	sigset_t old;
 	int rc;
 
-	pthread_mutex_lock(&intfd_lock);
-	rc = intfd_place(where, fd);
-	pthread_mutex_unlock(&intfd_lock);
+	lock(&old);
+	rc = intfd_place(where, fd, true);
+	unlock(&old);
 	shut(fd);
+	return rc;
+}
+
+int intfd_hold(int *where, int fd)
+{
+	sigset_t old;
+	int rc;
+
+	lock(&old);
+	rc = intfd_place(where, fd, false);
+	unlock(&old);
 	return rc;
 }
 
 void intfd_close(int *where)
 {
 	struct sonode *sn;
+	sigset_t old;
 
-	pthread_mutex_lock(&intfd_lock);
+	lock(&old);
 	sn = *where >= 0 ? slot_get(*where) : NULL;
 	if (sn && sn->internal == where) {
 		st(&sn->internal, NULL);
-		if (same(identity(*where), sn->internal_id))
+		if (is_still(*where, sn->internal_id))
 			shut(*where);
 	}
 	st(where, -1);
-	pthread_mutex_unlock(&intfd_lock);
+	unlock(&old);
 }
 
 bool intfd_is(int fd)
@@ -148,7 +186,7 @@ bool intfd_is(int fd)
 
 	if (!sn || !ld(&sn->internal) || !ld(&toe_proc->live))
 		return false;
-	if (same(identity(fd), sn->internal_id))
+	if (is_still(fd, sn->internal_id))
 		return true;
 	st(&sn->internal, NULL);
 	return false;
@@ -157,30 +195,32 @@ bool intfd_is(int fd)
 void intfd_given(int fd)
 {
 	struct sonode *sn = slot_get(fd);
+	sigset_t old;
 
 	if (!sn || !ld(&sn->internal))
 		return;
-	pthread_mutex_lock(&intfd_lock);
+	lock(&old);
 	if (sn->internal)
 		st(sn->internal, -1);
 	st(&sn->internal, NULL);
-	pthread_mutex_unlock(&intfd_lock);
+	unlock(&old);
 }
 
 int intfd_evade(int fd)
 {
 	struct sonode *sn = slot_get(fd);
+	sigset_t old;
 	int rc = 0;
 
-	pthread_mutex_lock(&intfd_lock);
+	lock(&old);
 	if (sn && sn->internal) {
-		rc = intfd_place(sn->internal, fd);
+		rc = intfd_place(sn->internal, fd, sn->internal_id.name);
 		if (!rc) {
 			st(&sn->internal, NULL);
 			shut(fd);
 		}
 	}
-	pthread_mutex_unlock(&intfd_lock);
+	unlock(&old);
 	return rc;
 }
 

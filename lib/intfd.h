@@ -7,6 +7,8 @@
 
 /* Move fd (consumed) to a high number, remember where it is kept; *where = it. 0 or -errno. */
 int intfd_adopt(int *where, int fd);
+/* One more descriptor of what fd is, in the same way, for the length of a call. */
+int intfd_hold(int *where, int fd);
 void intfd_close(int *where);
 bool intfd_is(int fd);
 /* The kernel has just given this number to the application: nothing of ours is there any more. */

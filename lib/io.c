@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include "batch.h"
 #include "daemon.h"
+#include "intfd.h"
 #include "io.h"
 #include "real.h"
 #include "sys.h"
@@ -136,6 +137,8 @@ void kernel_begin(struct kernel_use *use, struct sonode *sn, enum toe_why why)
 	}
 	if (word_path(use->word) != TOE_PATH_KERNEL)
 		use->sh = NULL;
+	if (use->sh)
+		use->cookie = ld(&use->sh->cookie);
 }
 
 bool kernel_end(struct kernel_use *use, bool failed)
@@ -143,8 +146,8 @@ bool kernel_end(struct kernel_use *use, bool failed)
 	int err = errno;
 	bool same = !use->sh || users_leave(use->sh, use->word);
 
-	errno = err;
-	return !same && failed && has_changed(err);
+	errno = err;	/* closed meanwhile: the number may be another connection's */
+	return !same && failed && has_changed(err) && ld(&use->sh->cookie) == use->cookie;
 }
 
 void kernel_cancelled(void *use)
@@ -152,10 +155,64 @@ void kernel_cancelled(void *use)
 	kernel_end(use, false);
 }
 
+/*
+ * While a call sleeps the descriptor may be closed, and its number be another connection's when it wakes up. The kernel's calls keep the
+ * file that they began with; so does ours, as soon as it has slept, in the form of a descriptor of its own.
+ */
+static bool is_file(int fd, uint64_t cookie)
+{
+	socklen_t len = sizeof(uint64_t);
+	uint64_t now = 0;
+
+	return !real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &now, &len) && now == cookie;
+}
+
+/* False: it is gone. With one thread nobody closes it meanwhile. */
+static bool hold(struct sonode *sn, struct io *io)
+{
+	if (io->file >= 0 || !io->cookie)
+		return true;
+	if (sys_alone() || intfd_hold(&io->file, sn->fd))	/* or there is no descriptor left */
+		return is_file(sn->fd, io->cookie);
+	if (is_file(io->file, io->cookie))
+		return true;
+	intfd_close(&io->file);
+	return false;
+}
+
+static void let_go(void *arg)
+{
+	struct io *io = arg;
+	int err;
+
+	if (__builtin_expect(io->file < 0, 1))
+		return;
+	err = errno;
+	intfd_close(&io->file);
+	errno = err;
+}
+
+static int file_of(const struct sonode *sn, const struct io *io)
+{
+	int file = ld(&io->file);
+
+	return file >= 0 ? file : sn->fd;
+}
+
+/* The path of the call's own connection, whatever the number stands for now. */
+static uint32_t own_word(const struct sonode *sn, struct io *io, uint32_t word)
+{
+	uint64_t now = sonode_cookie(sn);
+
+	if (!io->cookie)
+		io->cookie = now;
+	return io->cookie == now ? word : TOE_PATH_NONE;
+}
+
 enum { IO_AGAIN = 0, IO_DONE = 1, IO_GO = 2 };
 
-static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
-		   bool (*ready)(const struct ring *r, size_t need), size_t need)
+static int sleep_on(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
+		    bool (*ready)(const struct ring *r, size_t need), size_t need)
 {
 	struct waitctx *c = wait_ctx();
 	int rc;
@@ -180,6 +237,28 @@ static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64
 		return IO_AGAIN;
 	errno = -rc;
 	return IO_DONE;
+}
+
+static void sleeps_no_more(void *sn)
+{
+	add_sc(&((struct sonode *)sn)->asleep, -1);
+}
+
+/* Counted until it holds the file: who closes waits for that. */
+static int blocked(struct sonode *sn, struct io *io, const struct ring *r, int64_t timeo_ns,
+		   bool (*ready)(const struct ring *r, size_t need), size_t need)
+{
+	int rc, err;
+
+	add_sc(&sn->asleep, 1);
+	pthread_cleanup_push(sleeps_no_more, sn);
+	rc = sleep_on(sn, io, r, timeo_ns, ready, need);
+	err = errno;
+	if (rc == IO_AGAIN && sonode_word(sn) != r->word)
+		hold(sn, io);
+	errno = err;
+	pthread_cleanup_pop(1);
+	return rc;
 }
 
 static bool rx_ready(const struct ring *r, size_t need)
@@ -281,33 +360,33 @@ static ssize_t result(const struct io *io)
 	return io->done || !io->len ? (ssize_t)io->done : -1;
 }
 
-/* 1: return *ret, 0: again. */
-static int recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t *ret)
+/* True: return *ret, false: again. */
+static bool recv_kernel(struct sonode *sn, struct io *io, uint32_t word, ssize_t *ret)
 {
 	ssize_t n;
 	int err;
 	bool moved;
 
 	batch_end();
-	n = kernel_recv(sn->fd, io);
+	n = kernel_recv(file_of(sn, io), io);
 	err = n < 0 ? errno : 0;
 	moved = word_path(word) == TOE_PATH_KERNEL && sonode_word(sn) != word;
 	if (n < 0)
 		errno = err;
 	if (n < 0 && ((moved && has_changed(err)) || (word_path(word) && not_ours(sn)) || parked_elsewhere(sn, io)))
-		return 0;
+		return false;
 	if (!n && moved && io->len > io->done)
-		return 0;
+		return false;
 	if (n > 0 && moved && io->flags & MSG_PEEK)	/* it may be another queue that was looked at */
-		return 0;
+		return false;
 	if (n > 0 && moved && io->flags & MSG_WAITALL && !(io->flags & MSG_PEEK) &&
 	    io->done + n < io->len) {
 		io->done += n;
-		return 0;
+		return false;
 	}
 	io->from_kernel = !io->done;
 	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
-	return 1;
+	return true;
 }
 
 static ssize_t no_such_memory(void)
@@ -317,30 +396,46 @@ static ssize_t no_such_memory(void)
 }
 
 /* A reader need not be counted in users: in repair mode it gets an error, and bytes taken before are gone. */
+static bool recv_pass(struct sonode *sn, struct io *io, bool again, ssize_t *ret)
+{
+	uint32_t word = own_word(sn, io, sonode_settled(sn));
+	bool done = true;
+
+	switch (word_path(word)) {
+	case TOE_PATH_HW:
+		if (!io->len && !(io->flags & MSG_PEEK)) {
+			*ret = 0;
+		} else if (io->fault && !(io->flags & MSG_TRUNC)) {
+			*ret = no_such_memory();
+		} else {
+			done = rx_pass(sn, io, word) == IO_DONE;
+			*ret = result(io);
+		}
+		return done;
+	case TOE_PATH_MOVING:
+		errno = EIO;
+		*ret = result(io);
+		return true;
+	default:
+		if (!again || hold(sn, io))
+			return recv_kernel(sn, io, word, ret);
+		*ret = (ssize_t)io->done;	/* none: the end */
+		return true;
+	}
+}
+
 ssize_t io_recv(struct sonode *sn, struct io *io)
 {
-	uint32_t word;
+	bool again = false;
 	ssize_t ret;
 
-	for (;;) {
-		word = sonode_settled(sn);
-		switch (word_path(word)) {
-		case TOE_PATH_HW:
-			if (!io->len && !(io->flags & MSG_PEEK))
-				return 0;
-			if (io->fault && !(io->flags & MSG_TRUNC))
-				return no_such_memory();
-			if (rx_pass(sn, io, word) == IO_DONE)
-				return result(io);
-			break;
-		case TOE_PATH_MOVING:
-			errno = EIO;
-			return result(io);
-		default:
-			if (recv_kernel(sn, io, word, &ret))
-				return ret;
-		}
-	}
+	io->file = -1;
+	io->cookie = 0;
+	pthread_cleanup_push(let_go, io);
+	while (!recv_pass(sn, io, again, &ret))
+		again = true;
+	pthread_cleanup_pop(1);
+	return ret;
 }
 
 static void waits_no_more(void *sn)
@@ -410,8 +505,7 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 static int kernel_full(struct sonode *sn, struct io *io)
 {
 	struct waitctx *c = wait_ctx();
-	struct pollfd p[2] = { { .fd = sn->fd, .events = POLLOUT },
-			       { .fd = c ? c->epfd : -1, .events = POLLIN } };
+	struct pollfd p[2] = { { .events = POLLOUT }, { .fd = c ? c->epfd : -1, .events = POLLIN } };
 	int64_t timeo = ld(&sn->sndtimeo_ns);
 	int n;
 
@@ -421,6 +515,9 @@ static int kernel_full(struct sonode *sn, struct io *io)
 	errno = EAGAIN;
 	if (io->deadline_ns && wait_now() >= io->deadline_ns)
 		return 1;
+	if (!hold(sn, io))
+		return 0;
+	p[0].fd = file_of(sn, io);
 	/* a parking that was just missed changes the word and writes the eventfd that epfd holds */
 	n = real.poll(p, 2, wait_ms(io->deadline_ns));
 	if (n < 0)
@@ -436,17 +533,17 @@ static bool send_blocks(struct sonode *sn, const struct io *io, uint32_t word)
 	return !(io->flags & MSG_DONTWAIT) && !ld(&sn->nonblock);
 }
 
-static int send_result(struct io *io, ssize_t n, int err, bool plain, ssize_t *ret)
+static bool send_result(struct io *io, ssize_t n, int err, bool plain, ssize_t *ret)
 {
 	*ret = io->done ? (ssize_t)io->done + (n > 0 ? n : 0) : n;
 	if (*ret < 0 && err == EPIPE && !plain && !(io->flags & MSG_NOSIGNAL))
 		pthread_kill(pthread_self(), SIGPIPE);
 	if (*ret < 0)
 		errno = err;
-	return 1;
+	return true;
 }
 
-static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
+static bool send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, uint32_t word,
 		       ssize_t *ret)
 {
 	bool plain = word_path(word) == TOE_PATH_NONE && !io->done, moved;
@@ -455,11 +552,11 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 
 	if (plain)
 		batch_end();
-	n = plain ? plain_send(sn->fd, io) : kernel_send(sn->fd, io);
+	n = plain ? plain_send(file_of(sn, io), io) : kernel_send(file_of(sn, io), io);
 	err = n < 0 ? errno : 0;
 	moved = word_path(word) == TOE_PATH_KERNEL && !users_leave(sh, word);
 	if (n < 0 && ((moved && has_changed(err)) || (!plain && not_ours(sn)) || parked_elsewhere(sn, io)))
-		return 0;
+		return false;
 	if (plain || (n < 0 && err != EAGAIN) || (size_t)(n > 0 ? n : 0) + io->done == io->len)
 		return send_result(io, n, err, plain, ret);
 	if (!moved && !send_blocks(sn, io, word))
@@ -467,36 +564,64 @@ static int send_kernel(struct sonode *sn, struct io *io, struct toe_sonode *sh, 
 	if (n > 0)
 		io->done += n;
 	if (moved || !kernel_full(sn, io))
-		return 0;
+		return false;
 	return send_result(io, -1, errno, plain, ret);
+}
+
+/* As sonode_enter(), for the call's own connection. */
+static uint32_t enter(struct sonode *sn, struct io *io, struct toe_sonode **sh)
+{
+	uint32_t word = sonode_enter(sn, sh), own = own_word(sn, io, word);
+
+	if (own != word && word_path(word) == TOE_PATH_KERNEL)
+		users_leave(*sh, word);
+	return own;
+}
+
+static bool send_pass(struct sonode *sn, struct io *io, bool again, ssize_t *ret)
+{
+	struct toe_sonode *sh;
+	bool done = true;
+	uint32_t word;
+
+	pthread_testcancel();
+	word = enter(sn, io, &sh);
+	switch (word_path(word)) {
+	case TOE_PATH_HW:
+		if (!io->len) {
+			*ret = 0;
+		} else if (io->fault) {
+			*ret = no_such_memory();
+		} else {
+			done = tx_pass(sn, io, word) == IO_DONE;
+			*ret = result(io);
+		}
+		return done;
+	case TOE_PATH_MOVING:
+		errno = EIO;
+		*ret = result(io);
+		return true;
+	default:
+		if (!again || hold(sn, io))
+			return send_kernel(sn, io, sh, word, ret);
+		if (word_path(word) == TOE_PATH_KERNEL)
+			users_leave(sh, word);
+		return send_result(io, -1, EPIPE, false, ret);
+	}
 }
 
 ssize_t io_send(struct sonode *sn, struct io *io)
 {
-	struct toe_sonode *sh;
-	uint32_t word;
+	bool again = false;
 	ssize_t ret;
 
-	for (;;) {
-		pthread_testcancel();
-		word = sonode_enter(sn, &sh);
-		switch (word_path(word)) {
-		case TOE_PATH_HW:
-			if (!io->len)
-				return 0;
-			if (io->fault)
-				return no_such_memory();
-			if (tx_pass(sn, io, word) == IO_DONE)
-				return result(io);
-			break;
-		case TOE_PATH_MOVING:
-			errno = EIO;
-			return result(io);
-		default:
-			if (send_kernel(sn, io, sh, word, &ret))
-				return ret;
-		}
-	}
+	io->file = -1;
+	io->cookie = 0;
+	pthread_cleanup_push(let_go, io);
+	while (!send_pass(sn, io, again, &ret))
+		again = true;
+	pthread_cleanup_pop(1);
+	return ret;
 }
 
 bool io_readable(struct sonode *sn, const struct ring *r)

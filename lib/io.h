@@ -21,6 +21,8 @@ struct io {
 	size_t done;		/* bytes moved so far */
 	int64_t deadline_ns;	/* of a wait that has begun */
 	int retries;
+	int file;		/* descriptor of our own, by which the kernel is asked once the call has slept; -1: none */
+	uint64_t cookie;	/* of the connection that the call is on; 0: of none that is tracked */
 	bool from_kernel;	/* the result is libc's: msg was filled in */
 	bool fault;		/* the vector begins with what is no memory, see user.h */
 };
@@ -51,6 +53,7 @@ ssize_t io_send(struct sonode *sn, struct io *io);
 struct kernel_use {
 	struct toe_sonode *sh;	/* NULL: nothing to count */
 	uint32_t word;
+	uint64_t cookie;
 };
 
 void kernel_begin(struct kernel_use *use, struct sonode *sn, enum toe_why why);

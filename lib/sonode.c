@@ -17,6 +17,7 @@
 #include "qp.h"
 #include "real.h"
 #include "sonode.h"
+#include "sys.h"
 #include "toe/desc.h"
 
 static struct toe_proc nothing;
@@ -197,6 +198,19 @@ void sonode_untrack(struct sonode *sn, enum toe_why why)
 	st_sc(&sh->cookie, 0);
 	st(&sn->tracked, 0);
 	epset_sync(sn);
+}
+
+#define ASLEEP_TRIES	400
+#define ASLEEP_PAUSE_NS	50000
+
+/* Bounded: it may be this thread's own call, interrupted by the signal handler that closes. */
+void sonode_wait_asleep(struct sonode *sn)
+{
+	const struct timespec pause = { .tv_nsec = ASLEEP_PAUSE_NS };
+	int i;
+
+	for (i = 0; i < ASLEEP_TRIES && ld_sc(&sn->asleep) && !sys_alone(); i++)
+		sys3(SYS_nanosleep, (long)&pause, NULL, 0);
 }
 
 /* Bounded: a wake-up may have been for an older word, and toed may have died. */

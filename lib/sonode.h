@@ -77,6 +77,7 @@ struct sonode {
 	struct member member;	/* the first of members, so that it lies here */
 
 	uint32_t wwait;		/* threads that wait for room in the tx ring */
+	uint32_t asleep;	/* threads asleep in a call on the rings */
 	uint32_t opts_seq;
 	int64_t rcvtimeo_ns, sndtimeo_ns;	/* 0: none */
 	struct epset *ep;	/* this descriptor is an epoll instance; under epset.c's lock, as the next */
@@ -131,6 +132,8 @@ int slot_busy(int fd);				/* anything of ours hangs on this number */
 void sonode_track(int fd);
 /* Stop tracking, on the kernel path. Nothing to do with descriptors that are not tracked. */
 void sonode_untrack(struct sonode *sn, enum toe_why why);
+/* It is about to be closed: those who sleep on its rings have been woken, and see to it that they keep it. */
+void sonode_wait_asleep(struct sonode *sn);
 /* To the kernel path and not from there again; and the reverse. */
 void sonode_stay(struct sonode *sn, enum sonode_stay reason);
 void sonode_may_go(struct sonode *sn, enum sonode_stay reason);
@@ -165,6 +168,14 @@ static inline uint32_t sonode_word(struct sonode *sn)
 		sonode_adopt(sn);
 	sh = ld_acq(&sn->sh);
 	return sh ? ld_acq(&sh->word) : TOE_PATH_NONE;
+}
+
+/* Of the connection that the number stands for now; 0: none that is tracked. Read behind its word. */
+static inline uint64_t sonode_cookie(const struct sonode *sn)
+{
+	const struct toe_sonode *sh = ld_acq(&sn->sh);
+
+	return sh ? ld(&sh->cookie) : 0;
 }
 
 /* Make the cached options valid. */

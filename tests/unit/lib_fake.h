@@ -311,7 +311,7 @@ static int fake_upload(int fd, bool discard)
 }
 
 /* Stop receiving for a moment so that the application can read everything. */
-static int fake_upload_drained(int fd)
+static inline int fake_upload_drained(int fd)
 {
 	struct fake_conn *c;
 	int i, rc = -ENOENT;

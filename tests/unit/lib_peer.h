@@ -31,7 +31,7 @@ struct peer {
 	int flipping, moves;
 };
 
-static void dial_echo(struct peer *p)
+static inline void dial_echo(struct peer *p)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(a);
@@ -49,7 +49,7 @@ static void dial_echo(struct peer *p)
 	fake.table[p->fd].why = TOE_WHY_FIN;	/* of this one, not of the next that gets the number */
 }
 
-static void hang_up(struct peer *p)
+static inline void hang_up(struct peer *p)
 {
 	assert_int_equal(close(p->fd), 0);
 	assert_int_equal(word_path(ld_acq(&fake.table[p->fd].word)), TOE_PATH_NONE);
@@ -57,14 +57,14 @@ static void hang_up(struct peer *p)
 	close(p->ls);
 }
 
-static void to_hw(struct peer *p)
+static inline void to_hw(struct peer *p)
 {
 	while (!fake_offload(p->fd))
 		usleep(1000);
 }
 
 /* Wait until n bytes are back. */
-static void expect_back(struct peer *p, const char *what)
+static inline void expect_back(struct peer *p, const char *what)
 {
 	char buf[64];
 	size_t n = strlen(what);
