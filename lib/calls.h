@@ -71,6 +71,8 @@
 	  (fd, flag, fmt, ap), sonode_get(fd)) \
 	X(int, getsockopt, (int fd, int level, int opt, void *val, socklen_t *len), \
 	  (fd, level, opt, val, len), sonode_get(fd)) \
+	X(int, getpeername, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), sonode_get(fd)) \
+	X(int, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), sonode_get(fd)) \
 	X(int, setsockopt, (int fd, int level, int opt, const void *val, socklen_t len), \
 	  (fd, level, opt, val, len), sonode_get(fd)) \
 	X(int, poll, (struct pollfd *fds, nfds_t n, int ms), (fds, n, ms), poll_ours(fds, n)) \

@@ -112,6 +112,12 @@ static bool fd_call(long nr, const long *a, long *rc)
 	case SYS_ioctl:
 		*rc = ioctl(a[0], a[1], a[2]);
 		return true;
+	case SYS_getpeername:
+		*rc = getpeername(a[0], PTR(1), PTR(2));
+		return true;
+	case SYS_getsockname:
+		*rc = getsockname(a[0], PTR(1), PTR(2));
+		return true;
 	case SYS_getsockopt:
 		*rc = getsockopt(a[0], a[1], a[2], PTR(3), PTR(4));
 		return true;

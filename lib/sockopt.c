@@ -211,6 +211,35 @@ int toe_getsockopt(int fd, int level, int opt, void *val, socklen_t *len)
 	return 0;
 }
 
+/* The parked socket has the names, but not in the instant in which a move takes it apart: asked again if there was one. */
+static int name_of(int (*ask)(int fd, struct sockaddr *a, socklen_t *n), int fd, struct sockaddr *a, socklen_t *n)
+{
+	struct sonode *sn = sonode_get(fd);
+	socklen_t room;
+	uint32_t word;
+	int rc;
+
+	if (!sn || no_memory(n, sizeof(*n)))
+		return ask(fd, a, n);
+	room = *n;
+	do {
+		word = sonode_settled(sn);
+		*n = room;
+		rc = ask(fd, a, n);
+	} while (sonode_word(sn) != word);
+	return rc;
+}
+
+int toe_getpeername(int fd, struct sockaddr *a, socklen_t *n)
+{
+	return name_of(real.getpeername, fd, a, n);
+}
+
+int toe_getsockname(int fd, struct sockaddr *a, socklen_t *n)
+{
+	return name_of(real.getsockname, fd, a, n);
+}
+
 static int hw_count(const struct ring *r, unsigned long req)
 {
 	uint32_t pos;

@@ -150,7 +150,7 @@ void sonode_found(int fd)
 	uint64_t cookie;
 	int err = errno;
 
-	if (is_tcp(fd, &cookie) && !getpeername(fd, (struct sockaddr *)&a, &len))
+	if (is_tcp(fd, &cookie) && !real.getpeername(fd, (struct sockaddr *)&a, &len))
 		track(fd, SN_SHARED);
 	errno = err;
 }

@@ -8,7 +8,9 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -241,17 +244,50 @@ static void info(void)
 	end("info");
 }
 
+struct names {
+	struct sockaddr_in6 own, peer;
+	socklen_t len[2];
+};
+
+static void names_now(struct names *n)
+{
+	*n = (struct names){ .len = { sizeof(n->own), sizeof(n->peer) } };
+	WANT(!getsockname(f->fd, (void *)&n->own, &n->len[0]) && !getpeername(f->fd, (void *)&n->peer, &n->len[1]));
+}
+
+static atomic_int moves_over;
+
+static void *move_often(void *arg)
+{
+	for (int i = 0; i < 300; i++) {
+		flow_to_hw(f);
+		flow_to_kernel(f);
+	}
+	moves_over = 1;
+	return arg;
+}
+
+/* On either path, and in the instant in which a move takes the socket apart. */
 static void names(void)
 {
-	struct sockaddr_in6 a[2], b[2];
-	socklen_t len[4] = { sizeof(a[0]), sizeof(a[0]), sizeof(a[0]), sizeof(a[0]) };
+	struct names k, now;
+	pthread_t t;
 
 	begin();
 	flow_to_kernel(f);
-	WANT(!getsockname(f->fd, (void *)&a[0], &len[0]) && !getpeername(f->fd, (void *)&a[1], &len[1]));
+	names_now(&k);
 	flow_to_hw(f);
-	WANT(!getsockname(f->fd, (void *)&b[0], &len[2]) && !getpeername(f->fd, (void *)&b[1], &len[3]));
-	WANT(len[0] == len[2] && !memcmp(&a[0], &b[0], len[0]) && !memcmp(&a[1], &b[1], len[1]));
+	names_now(&now);
+	WANT(!memcmp(&k, &now, sizeof(k)));
+	pthread_create(&t, NULL, move_often, NULL);
+	while (!moves_over) {
+		names_now(&now);
+		WANT(!memcmp(&k, &now, sizeof(k)));
+		now.len[0] = 0;
+		WANT(!syscall(SYS_getpeername, f->fd, &now.own, &now.len[0]) && now.len[0] == k.len[1]);
+	}
+	pthread_join(t, NULL);
+	flow_to_hw(f);
 	end("names");
 }
 
