@@ -15,6 +15,8 @@
 #include "wait.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread bool inside;	/* between the first thought of the lock and the last */
+static __thread bool late;	/* a handler that came there has closed something */
 
 /* toed's log of moves, how far it was followed, and how often it was not */
 static pthread_mutex_t moved_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -23,12 +25,33 @@ static uint32_t moved_tail, moved_missed;
 
 void epset_lock(void)
 {
+	st(&inside, true);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&lock);
 }
 
+static void closed_late(struct sonode *sn);
+
 void epset_unlock(void)
 {
-	pthread_mutex_unlock(&lock);
+	for (;;) {
+		if (__builtin_expect(ld(&late), 0)) {
+			st(&late, false);
+			sonode_each(closed_late);
+		}
+		pthread_mutex_unlock(&lock);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		st(&inside, false);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		if (!ld(&late))
+			return;
+		epset_lock();	/* it came behind the look at that */
+	}
+}
+
+bool epset_busy(void)
+{
+	return ld(&inside);
 }
 
 /* A toed that does not know this process: the TAPs that the instance held are no more. */
@@ -299,6 +322,8 @@ void epset_events(struct sonode *const *sn, int n, struct epset *self)
 {
 	bool kick = false;
 
+	if (epset_busy())
+		return;
 	epset_lock();
 	for (int i = 0; i < n; i++)
 		kick |= event(sn[i], self);
@@ -315,6 +340,7 @@ void epset_tracked(struct sonode *sn)
 	if (!ld(&sn->members))
 		return;
 	epset_lock();
+	closed_late(sn);
 	for (m = sn->members; m; m = next) {
 		next = m->next_of_fd;
 		fixed |= m->ev.events & EPOLLEXCLUSIVE;
@@ -330,7 +356,7 @@ void epset_sync(struct sonode *sn)
 {
 	struct member *m, *next;
 
-	if (!ld(&sn->members))
+	if (!ld(&sn->members) || epset_busy())	/* then it is done by those whom the eventfd tells of the move */
 		return;
 	epset_lock();
 	for (m = sn->members; m; m = next) {
@@ -476,6 +502,8 @@ int epset_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	if (sonode_get(fd))
 		sonode_word(sn);	/* inherited: taken over now, not under the lock */
 	epset_lock();
+	closed_late(slot);
+	closed_late(sn);
 	if (op != EPOLL_CTL_MOD || !mod_hw(slot, sn, ev, &kick)) {
 		rc = kernel_ctl(slot, sn, op, ev);
 		if (!rc)
@@ -492,7 +520,7 @@ void epset_alias(int fd, int copy)
 	struct sonode *from = slot_get(fd), *to = from && ld(&from->ep) ? slot_make(copy) : NULL;
 	struct member *m;
 
-	if (!to || to == from)
+	if (!to || to == from || epset_busy())
 		return;
 	intfd_given(copy);
 	epset_closed(to, false);	/* what it was, and was closed where we did not see it */
@@ -544,13 +572,30 @@ static void set_free(struct sonode *slot)
 	slot->ep_old = set;	/* a thread may still be in epset_wait() */
 }
 
+/* The number may be another file's by now: nothing is said to the kernel. */
+static void closed_late(struct sonode *sn)
+{
+	if (!ld(&sn->closed))
+		return;
+	st(&sn->closed, 0);
+	set_free(sn);
+	while (sn->members)
+		member_free(sn->members);
+}
+
 void epset_closed(struct sonode *sn, bool tracked)
 {
 	struct member *m;
 
 	if (!ld(&sn->members) && !ld(&sn->ep))
 		return;
+	if (epset_busy()) {
+		st(&sn->closed, 1);
+		st(&late, true);
+		return;
+	}
 	epset_lock();
+	st(&sn->closed, 0);
 	set_free(sn);
 	while ((m = sn->members)) {
 		if (tracked && !m->set->inherited)	/* toed may hold a duplicate for a moment longer */

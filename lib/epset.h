@@ -42,6 +42,9 @@ static inline struct epset *epset_get(int fd)
 	return sn ? ld_acq(&sn->ep) : NULL;
 }
 
+/* This is a signal handler that has interrupted its thread where the lock may be that one's: what would take it is put off, or left out. */
+bool epset_busy(void);
+
 void epset_new(struct sonode *sn);	/* the descriptor is an epoll instance that was just made */
 /* The second is a new descriptor of what the first is: if that is an epoll instance, both have one set. */
 void epset_alias(int fd, int copy);

@@ -93,7 +93,7 @@ static bool look_one(struct job *j, nfds_t i, bool watch)
 	j->kern[i] = j->fds[i];
 	j->fds[i].revents = 0;
 	j->words[i] = 0;
-	if (set && ld(&set->active)) {
+	if (set && ld(&set->active) && !epset_busy()) {
 		if (watch && epset_sleep(set))
 			epset_woken(set);
 		if (epset_poll(set))

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -24,6 +25,22 @@ static uint32_t pool_fresh;		/* daemon_fresh() that the pool belongs to */
 
 static __thread struct qp *mine;
 static __thread uint32_t mine_gen;
+
+/* A signal handler may send, or close what is to be sent from. */
+static void pool_lock(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, old);
+	pthread_mutex_lock(&lock);
+}
+
+static void pool_unlock(const sigset_t *old)
+{
+	pthread_mutex_unlock(&lock);
+	pthread_sigmask(SIG_SETMASK, old, NULL);
+}
 
 /* As toed gives it. */
 struct new_qp {
@@ -125,17 +142,18 @@ static void pool_grow(void)
 {
 	struct new_qp new;
 	bool more;
+	sigset_t old;
 
 	pthread_mutex_lock(&growing);
-	pthread_mutex_lock(&lock);
+	pool_lock(&old);
 	pool_check();
 	more = want_more();
-	pthread_mutex_unlock(&lock);
+	pool_unlock(&old);
 	if (more && !ask(&new)) {
-		pthread_mutex_lock(&lock);
+		pool_lock(&old);
 		pool_check();
 		pool_add(&new);
-		pthread_mutex_unlock(&lock);
+		pool_unlock(&old);
 	}
 	pthread_mutex_unlock(&growing);
 }
@@ -143,13 +161,14 @@ static void pool_grow(void)
 static void choose(void)
 {
 	struct qp *qp;
+	sigset_t old;
 
-	pthread_mutex_lock(&lock);
+	pool_lock(&old);
 	pool_check();
 	if (want_more()) {
-		pthread_mutex_unlock(&lock);
+		pool_unlock(&old);
 		pool_grow();
-		pthread_mutex_lock(&lock);
+		pool_lock(&old);
 		pool_check();
 	}
 	qp = least_used();
@@ -157,7 +176,7 @@ static void choose(void)
 		qp->threads++;
 	mine = qp;
 	mine_gen = fork_gen;
-	pthread_mutex_unlock(&lock);
+	pool_unlock(&old);
 }
 
 struct qp *qp_mine(void)
@@ -174,11 +193,13 @@ struct qp *qp_mine(void)
 
 void qp_thread_gone(void)
 {
+	sigset_t old;
+
 	if (!mine || mine_gen != fork_gen)
 		return;
-	pthread_mutex_lock(&lock);
+	pool_lock(&old);
 	mine->threads--;
-	pthread_mutex_unlock(&lock);
+	pool_unlock(&old);
 	mine = NULL;
 }
 
@@ -197,6 +218,7 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 {
 	struct toe_desc desc = { .op = TOE_OP_BIND };
 	struct qp *qp;
+	sigset_t old;
 
 	if (ld_acq(&sn->qp_word) == r->word) {
 		qp = ld(&sn->qp);
@@ -206,10 +228,10 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 	qp = qp_mine();
 	if (!qp || r->connid >= TOE_MAX_CONNS)
 		return NULL;
-	pthread_mutex_lock(&lock);
+	pool_lock(&old);
 	if (sn->qp_word != r->word) {
 		if (ring_stale(r)) {	/* a thread that comes late: others sleep on what rings now */
-			pthread_mutex_unlock(&lock);
+			pool_unlock(&old);
 			return qp;
 		}
 		st(&conn_fd[r->connid], sn->fd + 1);
@@ -219,7 +241,7 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 	qp = sn->qp;
 	if (!rings(r, qp))
 		qp_write(qp, r, &desc);
-	pthread_mutex_unlock(&lock);
+	pool_unlock(&old);
 	return qp;
 }
 
@@ -369,6 +391,8 @@ void qp_service(uint32_t qps, struct epset *self)
 {
 	struct qp *qp;
 
+	if (epset_busy())	/* what it takes could not be noted */
+		return;
 	for (; qps; qps &= qps - 1) {
 		qp = qp_at(__builtin_ctz(qps));
 		if (qp)		/* else of a toed that is gone */

@@ -123,7 +123,7 @@ static void track(int fd, enum sonode_inherit inherit)
 	int err = errno;
 
 	/* while toed is away for a moment the table waits for the next one, as it does for older connections. A child has none at first. */
-	if ((!daemon_ready() && !ld_acq(&toe_proc->table)) || !is_tcp(fd, &cookie))
+	if (epset_busy() || (!daemon_ready() && !ld_acq(&toe_proc->table)) || !is_tcp(fd, &cookie))
 		goto out;
 	sn = slot_make(fd);
 	if (!sn)

@@ -83,6 +83,7 @@ struct sonode {
 	struct epset *ep;	/* this descriptor is an epoll instance; under epset.c's lock, as the next */
 	struct epset *ep_old;	/* it was one: memory for the next */
 	struct sonode *ep_alias; /* ring of the descriptors of one instance, which share ep; NULL: the only one */
+	uint8_t closed;		/* by a signal handler, when it could not be said here */
 	int *internal;		/* this descriptor is the library's; where its number is kept */
 	struct intfd_id internal_id;	/* of what was opened under it */
 	struct toe_sonode local; /* sh points here while there is no shared table */

@@ -271,6 +271,93 @@ static void test_full(void **state)
 	}
 }
 
+/* ---- a signal handler closes and shuts down, where its thread has the lock of the epoll sets ---- */
+
+static int (*ctl_of_libc)(int ep, int op, int fd, struct epoll_event *ev);
+static int to_close, to_shut, set_to_close;
+static bool comes;
+
+static int signalled_ctl(int ep, int op, int fd, struct epoll_event *ev)
+{
+	if (comes)
+		raise(SIGUSR1);
+	return ctl_of_libc(ep, op, fd, ev);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	comes = false;
+	assert_int_equal(close(to_close), 0);
+	assert_int_equal(close(set_to_close), 0);
+	assert_int_equal(shutdown(to_shut, SHUT_RDWR), 0);
+}
+
+static void add(int ep, int fd)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP, .data.fd = fd };
+
+	assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev), 0);
+}
+
+/* It is told of what comes to this one. */
+static void works(int ep, struct conn *c)
+{
+	struct epoll_event ev;
+	char buf[4];
+
+	assert_int_equal(real.send(c->peer, "work", 4, 0), 4);
+	assert_int_equal(epoll_wait(ep, &ev, 1, 5000), 1);
+	assert_int_equal(ev.data.fd, c->fd);
+	assert_int_equal(ev.events, EPOLLIN);
+	assert_int_equal(recv(c->fd, buf, 4, MSG_WAITALL), 4);
+}
+
+static void test_handler(void **state)
+{
+	int ep = epoll_create1(0), inner = epoll_create1(0);
+	struct epoll_event ev;
+	struct conn c[4], new;
+	char buf[4];
+
+	(void)state;
+	signal(SIGUSR1, on_signal);
+	ctl_of_libc = real.epoll_ctl;
+	real.epoll_ctl = signalled_ctl;
+	for (int i = 0; i < 4; i++) {
+		dial(&c[i]);
+		hw(&c[i]);
+		if (i != 2)
+			add(ep, c[i].fd);
+	}
+	add(ep, inner);
+	add(inner, c[3].fd);
+	to_close = c[0].fd;
+	to_shut = c[1].fd;
+	set_to_close = inner;
+	comes = true;
+	add(ep, c[2].fd);
+	assert_false(comes);
+	assert_int_equal(libc_recv(c[0].peer, buf, 4, 0), 0);
+	assert_int_equal(libc_recv(c[1].peer, buf, 4, 0), 0);
+	assert_int_equal(epoll_wait(ep, &ev, 1, 5000), 1);
+	assert_int_equal(ev.data.fd, c[1].fd);
+	assert_int_equal(close(c[1].fd), 0);
+	works(ep, &c[2]);
+	works(ep, &c[3]);
+	dial(&new);		/* as the one that was closed, or the set */
+	hw(&new);
+	add(ep, new.fd);
+	works(ep, &new);
+	works(ep, &c[2]);
+	assert_int_equal(epoll_wait(ep, &ev, 1, 50), 0);
+	end(&new);
+	end(&c[2]);
+	end(&c[3]);
+	real.epoll_ctl = ctl_of_libc;
+	close(ep);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_send_shut),
 		cmocka_unit_test(test_recv_closed),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_handler),
 	};
 
 	alarm(60);
