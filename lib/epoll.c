@@ -51,13 +51,13 @@ static bool arm(struct epset *set)
  * only if it is asked for. */
 static bool arm_nested(struct epset *set)
 {
-	struct member in[MAX_NESTED];
+	struct nested in[MAX_NESTED];
 	bool pending = false;
 	int i, n = epset_nested(set, in, MAX_NESTED);
 
 	for (i = 0; i < n; i++)
-		if (in[i].sn->ep->nr_hw)
-			pending |= arm(in[i].sn->ep);
+		if (in[i].set->nr_hw)
+			pending |= arm(in[i].set);
 	return pending;
 }
 
@@ -88,17 +88,17 @@ void epset_woken(struct epset *set)
 
 static int collect_nested(struct epset *set, struct epoll_event *out, int max)
 {
-	struct member in[MAX_NESTED];
+	struct nested in[MAX_NESTED];
 	int i, got, n = 0;
 
 	epset_lock();
 	got = epset_nested(set, in, MAX_NESTED);
 	epset_unlock();
 	for (i = 0; i < got && n < max; i++) {
-		if (!epset_poll(in[i].sn->ep))
+		if (!epset_poll(in[i].set))
 			continue;
 		out[n].events = EPOLLIN;
-		out[n++].data = in[i].ev.data;
+		out[n++].data = in[i].data;
 	}
 	return n;
 }
@@ -207,6 +207,7 @@ static int ask_asleep(struct epset *set, struct epoll_event *out, int max, int m
 static int wait_events(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns, const sigset_t *mask)
 {
 	int64_t deadline = timeout_ns > 0 ? wait_deadline(timeout_ns) : 0;
+	uint32_t closed = ld(&set->closed);
 	int n, raw, ms;
 	bool sleep;
 
@@ -229,6 +230,10 @@ static int wait_events(struct epset *set, struct epoll_event *out, int max, int6
 		n = ask_asleep(set, out, max, ms, mask, &raw, sleep);
 		if (n)
 			return n;
+		if (ld(&set->closed) != closed) {	/* the number may be another one's */
+			errno = EBADF;
+			return -1;
+		}
 		if (!timeout_ns || (deadline && wait_now() >= deadline))
 			return raw ? collect(set, out, max) : 0;
 	}
@@ -267,24 +272,30 @@ int toe_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return epset_ctl(epfd, op, fd, ev);
 }
 
+/* In each a set that the wrapper has seen may be closed by now. */
 int toe_epoll_wait(int epfd, struct epoll_event *ev, int n, int ms)
 {
-	return epset_wait(epset_get(epfd), ev, n, ms_to_ns(ms), NULL);
+	struct epset *set = epset_get(epfd);
+
+	return set ? epset_wait(set, ev, n, ms_to_ns(ms), NULL) : real.epoll_wait(epfd, ev, n, ms);
 }
 
 int toe_epoll_pwait(int epfd, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
 {
-	return epset_wait(epset_get(epfd), ev, n, ms_to_ns(ms), mask);
+	struct epset *set = epset_get(epfd);
+
+	return set ? epset_wait(set, ev, n, ms_to_ns(ms), mask) : real.epoll_pwait(epfd, ev, n, ms, mask);
 }
 
 int toe_epoll_pwait2(int epfd, struct epoll_event *ev, int n, const struct timespec *ts,
 		     const sigset_t *mask)
 {
+	struct epset *set = epset_get(epfd);
 	int64_t ns;
 
-	if (!wait_timespec(ts, &ns))
-		return -1;
-	return epset_wait(epset_get(epfd), ev, n, ns, mask);
+	if (!set)
+		return real.epoll_pwait2(epfd, ev, n, ts, mask);
+	return wait_timespec(ts, &ns) ? epset_wait(set, ev, n, ns, mask) : -1;
 }
 
 /* A descriptor that was closed where we do not see it may have been a set before. Known before anything is registered:

@@ -208,7 +208,7 @@ bool epset_has_ready(struct epset *set)
 	return false;
 }
 
-int epset_nested(struct epset *set, struct member *out, int max)
+int epset_nested(struct epset *set, struct nested *out, int max)
 {
 	struct member *m;
 	int n = 0;
@@ -216,7 +216,7 @@ int epset_nested(struct epset *set, struct member *out, int max)
 	if (set->nr_nested)
 		LIST_FOREACH(m, &set->members, in_set)
 			if (m->sn->ep && m->ev.events & EPOLLIN && n < max)
-				out[n++] = *m;
+				out[n++] = (struct nested){ m->sn->ep, m->ev.data };
 	return n;
 }
 
@@ -407,7 +407,7 @@ static struct epset *epset_make(struct sonode *slot)
 	set = slot->ep_old ? slot->ep_old : calloc(1, sizeof(*set));
 	if (!set)
 		return NULL;
-	memset(set, 0, sizeof(*set));
+	memset(&set->members, 0, sizeof(*set) - offsetof(struct epset, members));	/* a thread may still be in epset_wait() */
 	set->slot = slot;
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested + 1);
@@ -568,8 +568,9 @@ static void set_free(struct sonode *slot)
 	ready_free(&set->ready);
 	for (m = slot->members; m; m = m->next_of_fd)
 		st(&m->set->nr_nested, m->set->nr_nested - 1);
+	st(&set->closed, set->closed + 1);
 	st(&slot->ep, NULL);
-	slot->ep_old = set;	/* a thread may still be in epset_wait() */
+	slot->ep_old = set;
 }
 
 /* The number may be another file's by now: nothing is said to the kernel. */

@@ -20,10 +20,11 @@
 
 struct epset {
 	struct sonode *slot;		/* of the epoll descriptor, or one of them */
+	unsigned int sleepers;		/* threads in the kernel's epoll_wait; atomic */
+	uint32_t closed;		/* how often; these three stay when the number is an instance again */
 	LIST_HEAD(, member) members;
 	struct ready ready;		/* look at their rings */
 	unsigned int nr_members, nr_hw, nr_nested;
-	unsigned int sleepers;		/* threads in the kernel's epoll_wait; atomic */
 	unsigned int work;		/* done since the kernel was asked, see epoll.c */
 	uint32_t qps;			/* pool indices whose TAP the instance holds */
 	uint32_t daemon_gen;		/* of the eventfd it holds */
@@ -65,8 +66,12 @@ void epset_lock(void);
 void epset_unlock(void);
 /* After a move. Returns one whose connection cannot be served here and must be uploaded, or NULL. */
 struct sonode *epset_rescan(struct epset *set);
-/* Copies of the members that are epoll instances themselves. */
-int epset_nested(struct epset *set, struct member *out, int max);
+/* The members that are epoll instances themselves. Good without the lock, too: a set that was closed is empty, and never freed. */
+struct nested {
+	struct epset *set;
+	epoll_data_t data;
+};
+int epset_nested(struct epset *set, struct nested *out, int max);
 /* Report what is ready on the hardware path. */
 int epset_collect(struct epset *set, struct epoll_event *out, int max);
 /* What is left of an event with EPOLLERR or EPOLLHUP when a move was its cause. */
