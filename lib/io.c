@@ -318,8 +318,8 @@ static size_t rx_target(struct sonode *sn, const struct io *io, const struct rin
 
 	if (n > io->len)
 		n = io->len;
-	if (io->flags & MSG_PEEK && n > r->rx_size / 2)
-		n = r->rx_size / 2;
+	if (io->flags & MSG_PEEK && n > r->rx_most / 2)
+		n = r->rx_most / 2;
 	return n;
 }
 

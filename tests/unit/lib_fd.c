@@ -102,6 +102,34 @@ static void test_calls(void **state)
 	hang_up(&p);
 }
 
+/* A window that has to close for want of a reader: what is there is enough then, whatever was asked for. */
+static void test_small_window(void **state)
+{
+	struct timeval tv = { 2, 0 };
+	struct pollfd f = { .events = POLLIN };
+	static char buf[60000];
+	int low = sizeof(buf);
+	int64_t start;
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	st(&fake.table[p.fd].rx_most, 8192);
+	f.fd = p.fd;
+	assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
+	assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)), 0);
+	assert_int_equal(write(p.fd, buf, 3000), 3000);
+	assert_int_equal(poll(&f, 1, 100), 0);
+	assert_int_equal(write(p.fd, buf, 3000), 3000);
+	assert_int_equal(poll(&f, 1, 1000), 1);
+	start = wait_now();
+	assert_true(recv(p.fd, buf, sizeof(buf), MSG_PEEK | MSG_WAITALL) >= 4096);
+	assert_true(wait_now() - start < 1000000000);
+	assert_int_equal(recv(p.fd, buf, 6000, MSG_WAITALL), 6000);
+	hang_up(&p);
+}
+
 static void *late_write(void *arg)
 {
 	struct peer *p = arg;
@@ -568,6 +596,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_small_window),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_dup_shutdown),
