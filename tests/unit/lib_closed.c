@@ -140,20 +140,11 @@ static void call(struct caller *c, enum what what, int fd, unsigned int us)
 	usleep(100000);
 }
 
-static uint64_t cookie_of(int fd)
-{
-	socklen_t len = sizeof(uint64_t);
-	uint64_t cookie = 0;
-
-	real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
-	return cookie;
-}
-
 /* No descriptor is left of it. */
 static void is_gone(uint64_t cookie)
 {
 	for (int fd = 3; fd < 1024; fd++)
-		assert_int_not_equal(cookie_of(fd), cookie);
+		assert_int_not_equal(fake_cookie(fd), cookie);
 }
 
 /* The number is another connection's at once. */
@@ -187,7 +178,7 @@ static void shut_and_reuse(enum what what, unsigned int us, bool other_hw)
 	uint64_t cookie;
 
 	dial(&first);
-	cookie = cookie_of(first.fd);
+	cookie = fake_cookie(first.fd);
 	hw(&first);
 	call(&c, what, first.fd, us);
 	assert_int_equal(shutdown(first.fd, SHUT_RDWR), 0);

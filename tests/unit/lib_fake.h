@@ -37,6 +37,7 @@
 struct fake_conn {
 	int fd, sock, on, drain;
 	uint32_t connid, gen, rcv_nxt, snd_nxt;
+	uint64_t cookie;
 	unsigned int qp;
 	struct ring r;
 };
@@ -74,6 +75,26 @@ static struct fake_conn *fake_find(int fd)
 	return NULL;
 }
 
+static uint64_t fake_cookie(int fd)
+{
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	real.getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len);
+	return cookie;
+}
+
+/* By whatever descriptor. */
+static bool fake_parked(int fd)
+{
+	uint64_t cookie = fake_cookie(fd);
+
+	for (int i = 0; i < FAKE_CONNS; i++)
+		if (fake.conns[i].on && fake.conns[i].cookie == cookie)
+			return true;
+	return false;
+}
+
 /* A reader on the kernel path: nothing while the socket would be parked. */
 static ssize_t fake_recvmsg(int fd, struct msghdr *m, int flags)
 {
@@ -89,8 +110,9 @@ static ssize_t fake_recvmsg(int fd, struct msghdr *m, int flags)
 	wait &= !(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	for (;;) {
 		pthread_mutex_lock(&fake.lock);
+		n = fake_parked(fd);
 		errno = EPIPE;
-		n = fake_find(fd) ? -1 : libc_recvmsg(fd, all ? &rest : m, (flags & ~MSG_WAITALL) | MSG_DONTWAIT);
+		n = n ? -1 : libc_recvmsg(fd, all ? &rest : m, (flags & ~MSG_WAITALL) | MSG_DONTWAIT);
 		pthread_mutex_unlock(&fake.lock);
 		if (all && n > 0) {
 			iov.iov_base = (char *)iov.iov_base + n;
@@ -234,6 +256,7 @@ static bool fake_offload(int fd)
 	}
 	c->fd = fd;
 	c->sock = real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)800L);
+	c->cookie = fake_cookie(fd);
 	c->connid = 77 * (c - fake.conns + 1);
 	c->qp = 0;
 	fake_rings(c, c - fake.conns);
