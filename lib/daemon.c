@@ -317,9 +317,9 @@ static bool toed_left(void)
 	return !table || ld_acq(&((const struct toe_moved *)(table + TOE_SONODES))->left);
 }
 
-int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
+/* Once, and again while there is no toed until then. */
+static int request(struct toe_msg *msg, int *fds, int *nfds, int64_t until)
 {
-	int64_t until = now_ms() + GIVE_UP_MS;
 	struct toe_msg ask = *msg;
 	int room = nfds ? *nfds : 0, rc, err = errno, cancel;
 	struct calm old;
@@ -341,6 +341,11 @@ int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
 	pthread_setcancelstate(cancel, NULL);
 	errno = err;
 	return rc ? -EIO : msg->rc;
+}
+
+int daemon_request(struct toe_msg *msg, int *fds, int *nfds)
+{
+	return request(msg, fds, nfds, now_ms() + GIVE_UP_MS);
 }
 
 int daemon_upload(int fd, enum toe_why why)
@@ -368,7 +373,7 @@ int daemon_tell(int fd)
 {
 	struct toe_msg msg = { .type = TOE_MSG_INFO, .fd = fd };
 
-	return daemon_request(&msg, NULL, NULL);
+	return request(&msg, NULL, NULL, 0);
 }
 
 /* Unless another thread was faster, or it is not known any more whose it is: another toed came meanwhile. */

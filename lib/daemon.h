@@ -21,7 +21,7 @@ uint32_t daemon_gen(void);	/* grows with every HELLO: both descriptors are new t
 int daemon_request(struct toe_msg *msg, int *fds, int *nfds);
 int daemon_upload(int fd, enum toe_why why);
 int daemon_option(int fd);	/* the engines take over what was set on the parked socket */
-int daemon_tell(int fd);	/* struct toe_info is written anew */
+int daemon_tell(int fd);	/* struct toe_info is written anew; -EIO at once if there is no toed */
 int daemon_pin(int fd);		/* before exec: see TOE_MSG_PIN */
 uint8_t *daemon_slab(unsigned int slab);	/* mapped for the life of the process; NULL */
 void daemon_check(void);	/* called by waiters now and then: notices and mends a lost connection */

@@ -49,7 +49,7 @@ static struct fake {
 	uint8_t *slab;
 	pthread_mutex_t lock;
 	pthread_t server, engine;
-	int stop;
+	int stop, killed;	/* killed: no more daemon, the engine goes on */
 	pid_t pid;
 	int tap[FAKE_QPS], libend[FAKE_QPS];
 	unsigned int nr_qps;
@@ -487,7 +487,7 @@ static void *fake_server(void *arg)
 	struct toe_msg m;
 	int i, n = 1;
 
-	while (!ld(&fake.stop)) {
+	while (!ld(&fake.stop) && !ld(&fake.killed)) {
 		real.poll(p, n, 20);
 		for (i = 1; i < n; i++)
 			if (p[i].revents && libc_recv(p[i].fd, &m, sizeof(m), 0) == sizeof(m))
@@ -499,6 +499,8 @@ static void *fake_server(void *arg)
 			p[n++].events = POLLIN;
 		}
 	}
+	while (n)
+		real.close(p[--n].fd);
 	return arg;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <time.h>
 #include "lib/qp.h"
+#include "lib/wait.h"
 #include "lib_peer.h"
 
 #define STREAM	(6U << 20)
@@ -748,6 +749,31 @@ static void test_nested(void **state)
 	close(out);
 }
 
+/* No toed. Who only looks is not kept waiting: the engines' part of it is at hand. */
+static void test_killed(void **state)
+{
+	struct tcp_info ti = { 0 };
+	socklen_t len = sizeof(ti);
+	int64_t start;
+	struct peer p;
+
+	(void)state;
+	dial_echo(&p);
+	to_hw(&p);
+	assert_int_equal(write(p.fd, "one", 3), 3);
+	expect_back(&p, "one");
+	st(&fake.killed, 1);
+	usleep(100000);
+	start = wait_now();
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(getsockopt(p.fd, IPPROTO_TCP, TCP_INFO, &ti, &len), 0);
+		assert_int_equal(ti.tcpi_rtt, 1234);
+	}
+	assert_true(wait_now() - start < 1000000000);
+	assert_int_equal(write(p.fd, "two", 3), 3);
+	expect_back(&p, "two");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -770,6 +796,7 @@ int main(void)
 		cmocka_unit_test(test_late_poll),
 		cmocka_unit_test(test_copied_set),
 		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_killed),		/* the last */
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
