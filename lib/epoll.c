@@ -243,21 +243,29 @@ static int wait_events(struct epset *set, struct epoll_event *out, int max, int6
  * one thread, and does not ring again before it is armed. */
 static void wake_others(struct epset *set)
 {
-	bool kick;
+	bool kick = false;
 
 	epset_lock();
-	kick = set->ready.nr || (set->nr_hw && arm(set));
-	kick |= set->nr_nested && arm_nested(set);
+	if (epset_slept_in(set)) {
+		kick = set->ready.nr || (set->nr_hw && arm(set));
+		kick |= set->nr_nested && arm_nested(set);
+	}
 	epset_unlock();
 	if (kick)
 		daemon_kick();
+}
+
+/* At first sight: asleep in it, or perhaps in what holds it. */
+static bool others(const struct epset *set)
+{
+	return ld_sc(&set->sleepers) || ld(&ld(&set->slot)->members);
 }
 
 int epset_wait(struct epset *set, struct epoll_event *out, int max, int64_t timeout_ns, const sigset_t *mask)
 {
 	int n = wait_events(set, out, max, timeout_ns, mask);
 
-	if (n >= 0 && ld_sc(&set->sleepers) && (ld(&set->nr_hw) || ld(&set->nr_nested)))
+	if (n >= 0 && others(set) && (ld(&set->nr_hw) || ld(&set->nr_nested)))
 		wake_others(set);
 	return n;
 }

@@ -14,6 +14,8 @@
 #include "user.h"
 #include "wait.h"
 
+#define MAX_DEPTH	4	/* sets in sets: the kernel takes no more */
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread bool inside;	/* between the first thought of the lock and the last */
 static __thread bool late;	/* a handler that came there has closed something */
@@ -297,9 +299,30 @@ bool epset_claim(struct epset *set, struct epoll_event *ev)
 	return ok;
 }
 
+static bool slept_in(const struct epset *set, int depth)
+{
+	const struct sonode *slot = set->slot;
+	const struct member *m;
+
+	if (ld_sc(&set->sleepers))
+		return true;
+	do {
+		for (m = slot->members; m && depth; m = m->next_of_fd)
+			if (slept_in(m->set, depth - 1))
+				return true;
+		slot = slot->ep_alias;
+	} while (slot && slot != set->slot);
+	return false;
+}
+
+bool epset_slept_in(const struct epset *set)
+{
+	return slept_in(set, MAX_DEPTH);
+}
+
 static bool wake_others(struct epset *set, const struct epset *self)
 {
-	return set != self && ld_sc(&set->sleepers);
+	return set != self && epset_slept_in(set);
 }
 
 /* Lock held. True: somebody else is to be told. */
@@ -439,7 +462,7 @@ static bool note_add(struct sonode *slot, struct sonode *sn, const struct epoll_
 		return false;
 	activate(set);
 	member_start(m);
-	return set->nr_hw && ld_sc(&set->sleepers);
+	return set->nr_hw && epset_slept_in(set);
 }
 
 /* On the hardware path the kernel's registration stays as it is. */
@@ -456,7 +479,7 @@ static bool mod_hw(struct sonode *slot, struct sonode *sn, const struct epoll_ev
 	if (member_data(m).u64 != old.u64)
 		member_ask(m, EPOLLET);
 	member_ready_add(m);
-	*kick = ld_sc(&m->set->sleepers);
+	*kick = epset_slept_in(m->set);
 	return true;
 }
 

@@ -20,7 +20,7 @@
 
 struct epset {
 	struct sonode *slot;		/* of the epoll descriptor, or one of them */
-	unsigned int sleepers;		/* threads in the kernel's epoll_wait; atomic */
+	unsigned int sleepers;		/* threads in the kernel's epoll_wait, or in poll() of it; atomic */
 	uint32_t closed;		/* how often; these three stay when the number is an instance again */
 	LIST_HEAD(, member) members;
 	struct ready ready;		/* look at their rings */
@@ -79,6 +79,8 @@ uint32_t epset_confirm(struct epset *set, const struct epoll_event *ev);
 /* The set itself must be looked at anew: moves were missed, or another toed is there. */
 bool epset_behind(const struct epset *set);
 bool epset_has_ready(struct epset *set);
+/* The lock held. A thread is asleep in it, or in a set that holds it. */
+bool epset_slept_in(const struct epset *set);
 
 /* The lock not held. A one-shot event of the kernel's: puts the application's data in. False: it
  * is not to be handed on. */

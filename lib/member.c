@@ -143,7 +143,7 @@ static bool member_to_hw(struct member *m, uint32_t word)
 	m->on_hw = 1;
 	if (member_bind(m, word)) {
 		st(&m->set->rescan, 1);
-		if (ld_sc(&m->set->sleepers))
+		if (epset_slept_in(m->set))
 			daemon_kick();
 		return true;
 	}

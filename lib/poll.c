@@ -17,6 +17,7 @@
 #define FEW	32
 #define FEW_FILES 256
 #define BLIND_MS 10	/* nothing of ours wakes it */
+#define MAX_POLLED 8	/* epoll instances whose other users wake a thread that polls them at once */
 
 /* One call of poll(): the application's array, the kernel's, and the words they rest on. */
 struct job {
@@ -26,6 +27,9 @@ struct job {
 	nfds_t n;
 	struct waitctx *ctx;
 	bool kernel;		/* the kernel has to be asked about some */
+	bool sets;		/* there are epoll instances among them */
+	struct epset *polled[MAX_POLLED];	/* those of them in which the thread is counted */
+	int nr_polled;
 };
 
 static bool ours(int fd)
@@ -94,6 +98,7 @@ static bool look_one(struct job *j, nfds_t i, bool watch)
 	j->fds[i].revents = 0;
 	j->words[i] = 0;
 	if (set && ld(&set->active) && !epset_busy()) {
+		j->sets = true;
 		if (watch && epset_sleep(set))
 			epset_woken(set);
 		if (epset_poll(set))
@@ -138,9 +143,28 @@ static void count_writers(struct job *j, int by)
 	}
 }
 
-static void writers_gone(void *j)
+/* Sleepers in epoll instances, for those who register something there or leave something behind. */
+static void count_sets(struct job *j)
 {
+	struct epset *set;
+	nfds_t i;
+
+	for (i = 0; i < j->n && j->nr_polled < MAX_POLLED; i++) {
+		set = epset_get(j->fds[i].fd);
+		if (!set)
+			continue;
+		add_sc(&set->sleepers, 1);
+		j->polled[j->nr_polled++] = set;
+	}
+}
+
+static void woken(void *arg)
+{
+	struct job *j = arg;
+
 	count_writers(j, -1);
+	while (j->nr_polled)
+		epset_woken(j->polled[--j->nr_polled]);
 }
 
 /* Take over what the kernel said, except where the path changed meanwhile. */
@@ -207,7 +231,9 @@ static int sleep_once(struct job *j, int64_t deadline, const sigset_t *mask)
 	if (rc < 0)
 		return -2;
 	count_writers(j, 1);
-	pthread_cleanup_push(writers_gone, j);
+	if (j->sets)
+		count_sets(j);
+	pthread_cleanup_push(woken, j);
 	if (!rc)
 		rc = look(j, false);
 	if (rc < 0)

@@ -466,14 +466,18 @@ static void test_late_thread(void **state)
 struct sleeper {
 	pthread_t thread;
 	int ep, nr;
+	bool polls;		/* and looks then */
 	struct epoll_event got;
 };
 
 static void *sleeper(void *arg)
 {
 	struct sleeper *s = arg;
+	struct pollfd f = { s->ep, POLLIN, 0 };
 
-	s->nr = epoll_wait(s->ep, &s->got, 1, 5000);
+	if (s->polls)
+		poll(&f, 1, 5000);
+	s->nr = epoll_wait(s->ep, &s->got, 1, s->polls ? 0 : 5000);
 	return NULL;
 }
 
@@ -482,7 +486,7 @@ static void *sleeper(void *arg)
 static void test_added_meanwhile(void **state)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 7 }, other = { .events = EPOLLIN };
-	struct sleeper s;
+	struct sleeper s = { 0 };
 	struct peer p, idle;
 
 	(void)state;
@@ -599,36 +603,56 @@ static void test_late_poll(void **state)
 }
 
 /* A connection comes with unread bytes into a set that has its queue pair's TAP already, and in which a thread is asleep: no frame
- * tells of them. */
-static void test_added_ready(void **state)
+ * tells of them. Or it is asleep in poll() of the set, or in a set that holds it. */
+static void added_ready(bool polls, bool nested)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 1 };
-	struct sleeper s = { .ep = epoll_create1(0) };
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = 1 }, none;
+	int ep = epoll_create1(0), outer = epoll_create1(0);
+	struct sleeper s = { .ep = nested ? outer : ep, .polls = polls };
 	struct peer p[2];
 	struct pollfd f;
+	int64_t start;
 
-	(void)state;
 	for (int i = 0; i < 2; i++) {
 		dial_echo(&p[i]);
 		to_hw(&p[i]);
 	}
 	assert_int_equal(write(p[0].fd, "x", 1), 1);
 	expect_back(&p[0], "x");
-	assert_int_equal(epoll_ctl(s.ep, EPOLL_CTL_ADD, p[0].fd, &ev), 0);
+	assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, p[0].fd, &ev), 0);
+	if (nested)
+		assert_int_equal(epoll_ctl(outer, EPOLL_CTL_ADD, ep, &ev), 0);
 	assert_int_equal(write(p[1].fd, "y", 1), 1);
 	f = (struct pollfd){ p[1].fd, POLLIN, 0 };
 	assert_int_equal(poll(&f, 1, 5000), 1);
+	assert_int_equal(epoll_wait(ep, &none, 1, 10), 0);
 	pthread_create(&s.thread, NULL, sleeper, &s);
 	usleep(50000);
 	ev.data.u32 = 2;
-	assert_int_equal(epoll_ctl(s.ep, EPOLL_CTL_ADD, p[1].fd, &ev), 0);
+	start = wait_now();
+	assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, p[1].fd, &ev), 0);
 	pthread_join(s.thread, NULL);
+	assert_true(wait_now() - start < 400000000);
 	assert_int_equal(s.nr, 1);
-	assert_int_equal(s.got.data.u32, 2);
+	assert_int_equal(s.got.data.u32, nested ? 1 : 2);
 	expect_back(&p[1], "y");
 	for (int i = 0; i < 2; i++)
 		hang_up(&p[i]);
-	close(s.ep);
+	close(ep);
+	close(outer);
+}
+
+static void test_added_ready(void **state)
+{
+	(void)state;
+	added_ready(false, false);
+	added_ready(true, false);
+}
+
+static void test_added_nested(void **state)
+{
+	(void)state;
+	added_ready(false, true);
 }
 
 static int (*pwait_of_libc)(int epfd, struct epoll_event *ev, int n, int ms, const sigset_t *mask);
@@ -792,6 +816,7 @@ int main(void)
 		cmocka_unit_test(test_added_meanwhile),
 		cmocka_unit_test(test_two_asleep),
 		cmocka_unit_test(test_added_ready),
+		cmocka_unit_test(test_added_nested),
 		cmocka_unit_test(test_untrue_hup),
 		cmocka_unit_test(test_late_poll),
 		cmocka_unit_test(test_copied_set),
