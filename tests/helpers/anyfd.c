@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,63 @@ static void rlimit(void)
 	rl.rlim_cur = 40;
 	setrlimit(RLIMIT_NOFILE, &rl);
 	flow_fresh("under a small limit");
+}
+
+struct reader {
+	pthread_t thread;
+	_Atomic pid_t tid;
+	int fd;
+	ssize_t n;
+	unsigned char buf[1000];
+};
+
+static void *read_some(void *arg)
+{
+	struct reader *r = arg;
+
+	r->tid = gettid();
+	r->n = recv(r->fd, r->buf, sizeof(r->buf), 0);
+	return NULL;
+}
+
+/* In recv(), which is all that it does. */
+static void until_asleep(struct reader *r)
+{
+	char path[64], text[64];
+
+	for (int seen = 0; seen < 3; usleep(10000)) {
+		FILE *stat;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)r->tid);
+		stat = r->tid ? fopen(path, "r") : NULL;
+		if (!stat)
+			continue;
+		seen = fgets(text, sizeof(text), stat) && strstr(text, ") S ") ? seen + 1 : 0;
+		fclose(stat);
+	}
+}
+
+/* Shut down and closed under a reader that is blocked, and the number is another connection's at once. */
+static void shut_reused(void)
+{
+	struct reader r;
+
+	for (int i = 0; i < 10; i++) {
+		struct flow *f = flow_open(), *g;
+
+		r = (struct reader){ .fd = f->fd };
+		pthread_create(&r.thread, NULL, read_some, &r);
+		until_asleep(&r);
+		if (shutdown(f->fd, SHUT_RDWR) || close(f->fd))
+			die("shutdown: %s", strerror(errno));
+		g = flow_open();
+		flow_exchange(g, FLOW_MUCH);
+		pthread_join(r.thread, NULL);
+		if (r.n)
+			die("the reader of %d got %zd when %d was open", r.fd, r.n, g->fd);
+		want_path(g, P_HW, "another's reader");
+		flow_end(g);
+	}
 }
 
 /* ---- who moves the bytes ---- */
@@ -480,6 +538,7 @@ static const struct flow_case cases[] = {
 	{ "close-raw", close_raw },
 	{ "close-bare", close_bare },
 	{ "rlimit", rlimit },
+	{ "shut-reused", shut_reused },
 	{ "stdio", stdio },
 	{ "dprintf", do_dprintf },
 	{ "sendfile", do_sendfile },
