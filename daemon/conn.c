@@ -198,6 +198,11 @@ static bool is_shared(const struct conn *c, const struct app *app, int fd)
 	return c->app || app->sonodes[fd].stay || app_pinned(c->cookie, app);
 }
 
+static enum toe_why shared_why(const struct conn *c)
+{
+	return c->app->sonodes[c->fd].stay == TOE_STAY_URING ? TOE_WHY_URING : TOE_WHY_FORK;
+}
+
 static int find_owner(struct conn *c, enum toe_why *why)
 {
 	bool shared = false;
@@ -222,7 +227,7 @@ static int find_owner(struct conn *c, enum toe_why *why)
 		err = -EOPNOTSUPP;
 	else if (c->app)
 		err = 0;
-	*why = shared ? TOE_WHY_FORK : err == -ENOENT ? TOE_WHY_NO_LIB : TOE_WHY_NO_FILES;
+	*why = shared ? shared_why(c) : err == -ENOENT ? TOE_WHY_NO_LIB : TOE_WHY_NO_FILES;
 	return err;
 }
 

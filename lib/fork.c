@@ -19,7 +19,7 @@ static void inherit(struct sonode *sn)
 	sn->opts_word = sn->qp_word = sn->ring_word = 0;
 	sn->wwait = sn->asleep = 0;
 	sn->wowner = NULL;
-	sn->stay &= STAY_SHARED;
+	sn->stay &= STAY_SHARED | STAY_URING;
 	pthread_mutex_init(&sn->wlock, NULL);
 	if (!sn->tracked) {
 		sn->sh = NULL;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * System calls made by libc's syscall(): those on sockets go the way of the call of the same name. And
- * io_uring, whose requests are not seen: a program that sets one up keeps its connections on the kernel path.
+ * io_uring, whose requests are not seen: a program that sets one up keeps its connections on the kernel path, unless TOE_URING says that
+ * it is for files.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
@@ -236,6 +239,21 @@ static bool old_call(long nr, const long *a, long *rc)
 #define old_call(nr, a, rc) false
 #endif
 
+static bool uring_for_files;
+
+void raw_init(void)
+{
+	const char *env = secure_getenv("TOE_URING");
+
+	uring_for_files = env && !strcmp(env, "files");
+}
+
+static void uring_seen(void)
+{
+	if (!uring_for_files)
+		sonode_all_stay();
+}
+
 long toe_syscall(long nr, const long *a)
 {
 	long rc;
@@ -243,7 +261,7 @@ long toe_syscall(long nr, const long *a)
 	if (data_call(nr, a, &rc) || fd_call(nr, a, &rc) || wait_call(nr, a, &rc) || old_call(nr, a, &rc))
 		return rc;
 	if (nr == SYS_io_uring_setup)
-		sonode_all_stay();
+		uring_seen();
 	if (nr != SYS_execve && nr != SYS_execveat)
 		return raw_syscall(nr, a);
 	exec_begin();
@@ -266,7 +284,7 @@ static void *uring(const char *name)
 		lib = dlopen("liburing.so.2", RTLD_LAZY | RTLD_NOLOAD);
 		fn = lib ? dlsym(lib, name) : NULL;
 	}
-	sonode_all_stay();
+	uring_seen();
 	return fn;
 }
 

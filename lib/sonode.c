@@ -131,7 +131,7 @@ static void track(int fd, enum sonode_inherit inherit)
 	if (sonode_get(fd))	/* closed by a way we do not see, or connect() once more */
 		sonode_untrack(sn, TOE_WHY_CLOSE);
 	st(&sn->inherit, inherit);
-	st(&sn->stay, ld_sc(&all_stay) ? STAY_SHARED : 0);
+	st(&sn->stay, ld_sc(&all_stay) ? STAY_URING : 0);
 	enter_table(sn, cookie);
 	epset_tracked(sn);
 out:
@@ -269,14 +269,14 @@ void sonode_stay(struct sonode *sn, enum sonode_stay reason)
 	if (ld(&sn->inherit) == SN_INHERITED)
 		sonode_adopt(sn);
 	or_sc(&sn->stay, reason);
-	st_sc(&ld_acq(&sn->sh)->stay, 1);
-	sonode_upload(sn, TOE_WHY_FORK);
+	or_sc(&ld_acq(&sn->sh)->stay, reason);
+	sonode_upload(sn, reason == STAY_URING ? TOE_WHY_URING : TOE_WHY_FORK);
 }
 
 static void stay_one(struct sonode *sn)
 {
 	if (sonode_get(sn->fd))
-		sonode_stay(sn, STAY_SHARED);
+		sonode_stay(sn, STAY_URING);
 }
 
 void sonode_all_stay(void)

@@ -27,6 +27,7 @@ enum sonode_stay {
 	STAY_SHARED = 1,	/* duplicated, passed on */
 	STAY_SYSTEM = 2,	/* while system() runs */
 	STAY_EXEC = 4,		/* this process is about to become another program */
+	STAY_URING = TOE_STAY_URING,
 };
 
 struct intfd_id {

@@ -72,6 +72,7 @@ static __attribute__((constructor)) void toe_start(void)
 	proc_init();
 	fork_init();
 	batch_init();
+	raw_init();
 	for (fd = 0; fd < FOUND_FDS; fd++)
 		sonode_found(fd);
 }

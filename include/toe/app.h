@@ -40,12 +40,14 @@ struct toe_sonode {
 	__u8 opts;		/* enum toe_opt */
 	__u8 rcv_wscale;
 	__u8 why;		/* enum toe_why, on the kernel path; a new connection's is TOE_WHY_NEW */
-	__u8 stay;		/* library: nonzero: do not offload, others have the descriptor too */
+	__u8 stay;		/* library: nonzero: do not offload, others have the descriptor too, or TOE_STAY_URING */
 	__u8 sk_flags;		/* enum toe_sk_flag: what the parked socket hides */
 	__u32 rx_most;		/* bytes of window that may be promised, SO_RCVBUF; 0: the ring's */
 	__u32 reserved[5];
 };
 _Static_assert(sizeof(struct toe_sonode) == 64, "toe_sonode");
+
+#define TOE_STAY_URING		8U	/* toe_sonode.stay: the program uses io_uring, whose requests are not seen */
 
 #define TOE_SONODES		(1U << 20)	/* table size, descriptors */
 

@@ -164,7 +164,8 @@ enum toe_stat {
 	X(STRIPPED,	"interface takes VLAN tags off (ethtool -K: rxvlan off)") \
 	X(UNTAGGED,	"no frame with its VLAN tags seen yet") \
 	X(TAG_ROOM,	"no room for VLAN tags: lower the VLAN's MTU") \
-	X(SECURED,	"TCP-MD5, TCP-AO or IPsec")
+	X(SECURED,	"TCP-MD5, TCP-AO or IPsec") \
+	X(URING,	"the program uses io_uring; if not for sockets: TOE_URING=files")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,

@@ -491,6 +491,24 @@ static void io_uring(void)
 	flow_end(g);
 }
 
+/* TOE_URING=files, see main() */
+static void uring_files(void)
+{
+	struct flow *f = flow_open();
+	unsigned char buf[64];
+	struct uring u;
+
+	uring_open(&u);
+	want_path(f, P_HW, "io_uring set up for files");
+	if (uring_do(&u, IORING_OP_READ, open("/proc/self/exe", O_RDONLY), buf, sizeof(buf)) != sizeof(buf) ||
+	    memcmp(buf, "\177ELF", 4))
+		die("a file by io_uring");
+	flow_exchange(f, FLOW_MUCH);
+	flow_move(f, 4);
+	flow_end(f);
+	flow_fresh("io_uring set up for files");
+}
+
 /* ---- privileges ---- */
 
 static void privileges(void)
@@ -546,6 +564,7 @@ static const struct flow_case cases[] = {
 	{ "vmsplice", do_vmsplice },
 	{ "raw", raw },
 	{ "io_uring", io_uring },
+	{ "uring-files", uring_files },
 	{ "privileges", privileges },
 	{ "chroot", do_chroot },
 	{ NULL, NULL },
@@ -553,5 +572,9 @@ static const struct flow_case cases[] = {
 
 int main(int argc, char **argv)
 {
+	if (argc == 5 && !strcmp(argv[1], "uring-files") && !getenv("TOE_URING")) {
+		setenv("TOE_URING", "files", 1);
+		execv("/proc/self/exe", argv);
+	}
 	return flow_main(argc, argv, cases);
 }
