@@ -115,20 +115,25 @@ static void rings_release(struct conn *c)
 	zombies = z;
 }
 
-/* Another generation: nothing that was begun with the old rings is taken any more, be it a train that is under way or what a
- * thread is about to write. */
-static void rings_leave(struct conn *c)
+uint32_t conn_next_gen(const struct conn *c)
 {
-	struct hw_connid id = { .flow = c->flow };
+	return next_gen(c->hw_connid);
+}
+
+static void publish_gen(const struct conn *c)
+{
+	struct hw_connid id = { .flow = c->flow, .gen = c->gen };
 	__u32 key = c->hw_connid;
 
-	id.gen = c->gen = next_gen(key);
 	bpf_map_update_elem(engine.hw_connid, &key, &id, BPF_ANY);
 }
 
-void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx)
+/* Another generation: nothing that was begun with the old rings is taken any more, be it a train that is under way or what a
+ * thread is about to write. */
+void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx, uint32_t gen)
 {
-	rings_leave(c);
+	c->gen = gen;
+	publish_gen(c);
 	rings_release(c);
 	c->rx = rx;
 	c->tx = tx;
@@ -305,6 +310,7 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 	c->tx = e->tx;
 	c->has_rings = true;
 	c->una_seen = e->min.snd_una;
+	publish_gen(c);		/* the entry may have got other rings a moment ago */
 	a->adopted++;
 	if (take_fd(c))
 		log_warn("connection %u: process %d has no descriptor %d for it any more",

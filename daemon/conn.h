@@ -61,8 +61,10 @@ unsigned int conn_count(void);
 /* A connection object with a fresh HW_CONNID; its hw_connid map entry is written by the move. NULL: none free. */
 struct conn *conn_new(uint64_t cookie, const struct toe_flow *flow);
 void conn_free(struct conn *c);		/* rings, id, duplicate descriptor */
-/* Other rings from now on; those before are free as soon as no thread copies into them. */
-void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx);
+/* Of the rings that come next. */
+uint32_t conn_next_gen(const struct conn *c);
+/* The entry has these rings and this generation; those before are free as soon as no thread copies into them. */
+void conn_swap_rings(struct conn *c, struct toe_ring_ref rx, struct toe_ring_ref tx, uint32_t gen);
 struct conn *conn_next(struct conn *prev);
 
 /* Moves, by the kernel's socket cookie. 0 or -errno; *why gets the reason of a refusal. */

@@ -27,15 +27,16 @@ static void copy_ring(struct app *app, struct rings_at from, struct rings_at to,
 	}
 }
 
-/* In HOLD: the library commits nothing more to the old rings; what they hold goes over. */
+/* In HOLD: the library commits nothing more to the old rings; what they hold goes over. They are the connection's until the
+ * entry has the new ones. */
 static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_ref tx)
 {
 	struct conn *c = m->c;
 	struct hw_conn *e = &m->cmd.conn;
 	const struct toe_ival *ooo = engine.rec[c->hw_connid].ooo;
-	uint32_t read, filled, una = e->min.snd_una;
+	uint32_t read, filled, gen, una = e->min.snd_una;
 	struct rings_at old_rx, new_rx, old_tx, new_tx;
-	int err;
+	int err = fault_error(6);
 
 	rings_freeze(c);
 	read = rings_rx_read(c, &e->min);
@@ -49,18 +50,19 @@ static int change_rings(struct move *m, struct toe_ring_ref rx, struct toe_ring_
 		if (ooo[i].end - read <= ring_size(c->rx) && ooo[i].end - ooo[i].start <= ooo[i].end - read)
 			copy_ring(c->app, old_rx, new_rx, ooo[i].start, ooo[i].end - ooo[i].start);
 	copy_ring(c->app, old_tx, new_tx, una, filled - una);
-	fault_point(FAULT_GROW, 3);
-	conn_swap_rings(c, rx, tx);
-	rings_base(c, read, una);
-	rings_start(c, read, filled);
-	e->gen = c->gen;
+	rings_prepare(c->app, rx, read, una, filled);
+	gen = e->gen = conn_next_gen(c);
 	e->rx = rx;
 	e->tx = tx;
 	e->min.copied_seq = read;
 	e->min.write_seq = filled;
 	mig_options_to(m);
-	err = mig_cmd(m, TOE_CMD_RINGS);
+	fault_point(FAULT_GROW, 3);
+	if (!err)
+		err = mig_cmd(m, TOE_CMD_RINGS);
 	fault_point(FAULT_GROW, 4);
+	if (!err)
+		conn_swap_rings(c, rx, tx, gen);
 	return err;
 }
 
@@ -87,11 +89,11 @@ int mig_grow(struct conn *c, unsigned int rx_order, unsigned int tx_order)
 	m.hold_start = loop_clock_ns();
 	err = mig_hold(&m, TOE_KERNEL);	/* until the new rings are in the entry an upload would be right */
 	fault_point(FAULT_GROW, 2);
+	if (!err)
+		err = change_rings(&m, rx, tx);
 	if (err) {
 		app_ring_free(c->app, rx);
 		app_ring_free(c->app, tx);
-	} else {
-		err = change_rings(&m, rx, tx);
 	}
 	if (!err)
 		err = mig_hold(&m, TOE_HW);

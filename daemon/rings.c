@@ -54,12 +54,15 @@ struct rings_at rings_tx(const struct conn *c)
 	return rings_at_tx(c->app, c->rx, c->tx, __atomic_load_n(&app_ring_ctl(c->app, c->rx)->tx_base, __ATOMIC_ACQUIRE));
 }
 
-void rings_base(const struct conn *c, uint32_t rx, uint32_t tx)
+static void set_base(struct toe_ring_ctl *ctl, uint32_t rx, uint32_t tx)
 {
-	struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
-
 	__atomic_store_n(&ctl->rx_base, rx, __ATOMIC_RELEASE);
 	__atomic_store_n(&ctl->tx_base, tx, __ATOMIC_RELEASE);
+}
+
+void rings_base(const struct conn *c, uint32_t rx, uint32_t tx)
+{
+	set_base(app_ring_ctl(c->app, c->rx), rx, tx);
 }
 
 uint32_t rings_rx_read(const struct conn *c, const struct min_tcp *min)
@@ -107,11 +110,22 @@ void rings_freeze(const struct conn *c)
 	__atomic_fetch_or(&ctl->tx_filled, TOE_FROZEN, __ATOMIC_SEQ_CST);
 }
 
-void rings_start(const struct conn *c, uint32_t rx_read, uint32_t tx_filled)
+static void set_positions(struct toe_ring_ctl *ctl, uint32_t rx_read, uint32_t tx_filled)
 {
-	struct toe_ring_ctl *ctl = app_ring_ctl(c->app, c->rx);
-
 	__atomic_store_n(&ctl->want_write, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&ctl->rx_read, rx_read, __ATOMIC_RELEASE);
 	__atomic_store_n(&ctl->tx_filled, tx_filled, __ATOMIC_RELEASE);
+}
+
+void rings_start(const struct conn *c, uint32_t rx_read, uint32_t tx_filled)
+{
+	set_positions(app_ring_ctl(c->app, c->rx), rx_read, tx_filled);
+}
+
+void rings_prepare(struct app *app, struct toe_ring_ref rx, uint32_t read, uint32_t una, uint32_t filled)
+{
+	struct toe_ring_ctl *ctl = app_ring_ctl(app, rx);
+
+	set_base(ctl, read, una);
+	set_positions(ctl, read, filled);
 }

@@ -23,6 +23,8 @@ struct rings_at rings_rx(const struct conn *c);
 struct rings_at rings_tx(const struct conn *c);
 /* Both rings are empty: where they begin. */
 void rings_base(const struct conn *c, uint32_t rx, uint32_t tx);
+/* The same, and the library's positions, of rings that are no connection's yet. */
+void rings_prepare(struct app *app, struct toe_ring_ref rx, uint32_t read, uint32_t una, uint32_t filled);
 
 #define RINGS_MOST	(TOE_SLAB_UNITS << TOE_UNIT_SHIFT)	/* bytes of the largest */
 
