@@ -47,6 +47,32 @@ static bool is_set(int sock, int opt)
 	return !ksock_get_int(sock, SOL_SOCKET, opt, &val) && val;
 }
 
+/* They stand in each packet: as the application set them, or for IPv4 as the peer's SYN brought them. */
+static bool has_ip_options(int sock)
+{
+	static const struct { int level, opt; } which[] = {
+		{ IPPROTO_IP, IP_OPTIONS }, { IPPROTO_IPV6, IPV6_HOPOPTS }, { IPPROTO_IPV6, IPV6_RTHDRDSTOPTS },
+		{ IPPROTO_IPV6, IPV6_RTHDR }, { IPPROTO_IPV6, IPV6_DSTOPTS },
+	};
+	char buf[64];
+	socklen_t len;
+
+	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
+		len = sizeof(buf);
+		if (!getsockopt(sock, which[i].level, which[i].opt, buf, &len) && len)
+			return true;
+	}
+	return false;
+}
+
+static bool is_paced(int sock)
+{
+	unsigned long rate;
+	socklen_t len = sizeof(rate);
+
+	return !getsockopt(sock, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, &len) && rate != (len == sizeof(rate) ? ~0UL : ~0U);
+}
+
 int ksock_eligible(int sock, enum toe_why *why)
 {
 	struct pollfd end = { .fd = sock, .events = POLLRDHUP };
@@ -69,6 +95,9 @@ int ksock_eligible(int sock, enum toe_why *why)
 		return refuse(why, TOE_WHY_ULP);
 	/* what the error queue brings, the parked socket would keep to itself */
 	if (is_set(sock, SO_ZEROCOPY) || is_set(sock, SO_TIMESTAMPING))
+		return refuse(why, TOE_WHY_SOCKOPT);
+	/* a mark asks for rules and queues of its own, the engines have the route that all take; nor do they pace */
+	if (is_set(sock, SO_MARK) || is_paced(sock) || has_ip_options(sock))
 		return refuse(why, TOE_WHY_SOCKOPT);
 	/* with length 0 the kernel answers with the number of instructions; of an eBPF program: EACCES */
 	len = 0;
