@@ -434,6 +434,7 @@ bool conn_may_retry(enum toe_why why)
 	case TOE_WHY_QUEUE:
 	case TOE_WHY_NO_NEIGH:	/* is being resolved */
 	case TOE_WHY_UNTAGGED:
+	case TOE_WHY_BYPASS:	/* or the last ones came before the entry was made, with the handshake: until the next */
 		return true;
 	default:
 		return false;

@@ -173,6 +173,12 @@ static bool was_refused(const struct move *m, uint32_t received)
 	return false;
 }
 
+/* The socket has got what the RX engine has not seen. In hardware it would get none of that. */
+static bool bypassed(const struct hw_conn *e, const struct ksock_progress *p)
+{
+	return (int32_t)(e->rcv_base + p->received - e->seen_end) > 0 || (int32_t)(e->snd_base + p->acked - e->seen_ack) > 0;
+}
+
 /* Step 5: what passed the RX engine before HOLD arrives at the socket, which still takes it. A hole in
  * the stream does not close while frames are held: then this is no moment to move, for what the socket
  * holds out of order cannot be taken along, and the peer would send it again only after a timeout.
@@ -196,6 +202,9 @@ static int settle(struct move *m)
 			break;
 		sched_yield();
 	}
+	m->why = TOE_WHY_BYPASS;
+	if (bypassed(e, &p))
+		return -EAGAIN;
 	hole = hole && (ksock_holds_data(m->c->sock) || !was_refused(m, p.received));
 	m->why = hole ? TOE_WHY_HOLE : TOE_WHY_ERROR;
 	return hole ? -EAGAIN : 0;

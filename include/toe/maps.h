@@ -165,7 +165,8 @@ enum toe_stat {
 	X(UNTAGGED,	"no frame with its VLAN tags seen yet") \
 	X(TAG_ROOM,	"no room for VLAN tags: lower the VLAN's MTU") \
 	X(SECURED,	"TCP-MD5, TCP-AO or IPsec") \
-	X(URING,	"the program uses io_uring; if not for sockets: TOE_URING=files")
+	X(URING,	"the program uses io_uring; if not for sockets: TOE_URING=files") \
+	X(BYPASS,	"frames come by another way than the attached interface")
 
 enum toe_why {
 #define X(sym, text) TOE_WHY_##sym,
