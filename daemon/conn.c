@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "conn.h"
 #include "engine.h"
+#include "fault.h"
 #include "hold.h"
 #include "info.h"
 #include "log.h"
@@ -186,8 +187,11 @@ static uint64_t sock_cookie(int sock)
 /* The application's descriptor, duplicated. What a table says is a hint only: the cookie decides. */
 static int fetch(struct app *app, int fd, uint64_t cookie)
 {
-	int sock = (int)syscall(SYS_pidfd_getfd, app->pidfd, fd, 0);
+	int sock;
 
+	if (fault_error(7))
+		return -EMFILE;
+	sock = (int)syscall(SYS_pidfd_getfd, app->pidfd, fd, 0);
 	if (sock < 0)
 		return -errno;
 	if (cookie && sock_cookie(sock) != cookie) {
@@ -195,6 +199,12 @@ static int fetch(struct app *app, int fd, uint64_t cookie)
 		return -ESTALE;
 	}
 	return sock;
+}
+
+/* It is toed that lacks something: that says nothing about the application and its socket. */
+bool conn_is_short(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
 }
 
 /* Others that have the descriptor would be left with a parked socket: then it does not move. */
@@ -216,7 +226,7 @@ static int find_owner(struct conn *c, enum toe_why *why)
 
 	for (unsigned int nth = 0; !app_find(c->cookie, nth, &app, &fd); nth++) {
 		sock = fetch(app, fd, c->cookie);
-		if (sock == -EMFILE || sock == -ENFILE)
+		if (conn_is_short(sock))
 			err = sock;
 		if (sock < 0)
 			continue;
@@ -241,7 +251,7 @@ int conn_fetch(uint64_t cookie)
 	struct app *app;
 	int fd, err = -ENOENT;
 
-	for (unsigned int nth = 0; err < 0 && !app_find(cookie, nth, &app, &fd); nth++)
+	for (unsigned int nth = 0; err < 0 && !conn_is_short(err) && !app_find(cookie, nth, &app, &fd); nth++)
 		err = fetch(app, fd, cookie);
 	return err;
 }
@@ -260,26 +270,35 @@ void conn_ask_upload(struct conn *c)
 	__atomic_fetch_or(&engine.dirty[c->hw_connid / 64], 1ULL << c->hw_connid % 64, __ATOMIC_SEQ_CST);
 }
 
-/* Found in HOLD with a whole socket. Kept until identifiers can be given. */
-struct cut_off {
+/* Found in HOLD with a whole socket. Kept until identifiers can be given, and there is a descriptor. */
+static struct cut_off {
 	struct toe_flow flow;
 	uint64_t cookie;
 	struct cut_off *next;
-};
+} *cut_off;
 
-struct adoption {
-	unsigned int adopted;
-	struct cut_off *cut_off;
-};
+bool conn_is_cut_off(uint64_t cookie)
+{
+	struct cut_off *o = cut_off;
 
-static int adopt_whole(struct adoption *a, const struct toe_flow *flow, const struct hw_conn *e)
+	while (o && o->cookie != cookie)
+		o = o->next;
+	return o;
+}
+
+bool conn_recovering(void)
+{
+	return cut_off;
+}
+
+static int adopt_whole(const struct toe_flow *flow, const struct hw_conn *e)
 {
 	struct cut_off *o = malloc(sizeof(*o));
 
 	if (!o)
 		return -ENOMEM;
-	*o = (struct cut_off){ .flow = *flow, .cookie = e->cookie, .next = a->cut_off };
-	a->cut_off = o;
+	*o = (struct cut_off){ .flow = *flow, .cookie = e->cookie, .next = cut_off };
+	cut_off = o;
 	return 0;
 }
 
@@ -288,13 +307,13 @@ static int adopt_whole(struct adoption *a, const struct toe_flow *flow, const st
 static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg)
 {
 	struct app *app = app_get((unsigned int)e->app);
-	struct adoption *a = arg;
+	unsigned int *adopted = arg;
 	struct conn *c;
 
 	if (e->state == TOE_KERNEL)
 		return 0;
 	if (e->state == TOE_HOLD && !(e->next & TOE_NEXT_PARKED))
-		return adopt_whole(a, flow, e);
+		return adopt_whole(flow, e);
 	if (!app || !e->hw_connid || e->hw_connid >= TOE_MAX_CONNS || by_id[e->hw_connid]) {
 		mig_recover_orphan(flow, e);
 		return 0;
@@ -311,7 +330,7 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 	c->has_rings = true;
 	c->una_seen = e->min.snd_una;
 	publish_gen(c);		/* the entry may have got other rings a moment ago */
-	a->adopted++;
+	(*adopted)++;
 	if (take_fd(c))
 		log_warn("connection %u: process %d has no descriptor %d for it any more",
 			 c->hw_connid, (int)app->pid, c->fd);
@@ -323,50 +342,81 @@ static int adopt(const struct toe_flow *flow, const struct hw_conn *e, void *arg
 	return 0;
 }
 
-static void recover_cut_off(struct cut_off *o)
+/* False: not now. */
+static bool recover_cut_off(const struct cut_off *o)
 {
 	struct conn *c = conn_new(o->cookie, &o->flow);
 	enum toe_why why;
+	bool done;
+	int err;
 
 	if (!c)
-		return;
-	find_owner(c, &why);
+		return false;
+	err = find_owner(c, &why);
+	done = c->app || !conn_is_short(err);
 	if (c->app)
 		mig_recover_whole(c);
-	else		/* its process and so its socket are gone */
+	else if (done)		/* its process and so its socket are gone */
 		bpf_map_delete_elem(engine.hw_conn_t, &o->flow);
 	conn_free(c);
+	return done;
+}
+
+static void recover_sonodes(void)
+{
+	for (struct app *app = app_next(NULL); app; app = app_next(app))
+		mig_recover_sonodes(app);
+}
+
+static bool recover_some(void)
+{
+	struct cut_off **p = &cut_off, *o;
+	bool some = false;
+
+	while ((o = *p)) {
+		if (!recover_cut_off(o)) {
+			p = &o->next;
+			continue;
+		}
+		*p = o->next;
+		free(o);
+		some = true;
+	}
+	return some;
+}
+
+void conn_recover(void)
+{
+	if (cut_off && recover_some())
+		recover_sonodes();
 }
 
 /* After app_init() and nic_adopt_all(): applications, rings and interfaces are known again. */
 int conn_init(void)
 {
-	struct adoption a = { 0 };
+	unsigned int adopted = 0;
 	struct timespec now;
-	struct app *app;
 	int err;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++)
 		gens[id] = (uint32_t)now.tv_sec << 8;
-	err = engine_walk(adopt, &a);
+	err = engine_walk(adopt, &adopted);
 	if (err)
 		return err;
 	for (unsigned int id = 1; id < TOE_MAX_CONNS; id++)
 		if (!by_id[id])
 			free_ids[nr_free++] = (uint16_t)id;
-	if (a.adopted)
-		log_info("%u connections adopted in hardware", a.adopted);
+	if (adopted)
+		log_info("%u connections adopted in hardware", adopted);
 	err = hold_init();
-	for (struct cut_off *o = a.cut_off, *next; o; o = next) {
-		next = o->next;
-		if (!err)
-			recover_cut_off(o);
-		free(o);
-	}
-	for (app = app_next(NULL); app && !err; app = app_next(app))
-		mig_recover_sonodes(app);
-	return err;
+	if (err)
+		return err;
+	recover_some();
+	if (cut_off)
+		log_warn("no descriptor or memory to undo a move that was cut off, trying again");
+	recover_sonodes();
+	return 0;
 }
 
 /* ---- moves ---- */

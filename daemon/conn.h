@@ -80,6 +80,12 @@ void conn_abort_all(void);
 
 /* A duplicate of the application's socket, or -errno. */
 int conn_fetch(uint64_t cookie);
+bool conn_is_short(int err);		/* of descriptors or memory: try again */
+
+/* Moves of a toed before this one that could not be undone yet: tried again. */
+bool conn_recovering(void);
+bool conn_is_cut_off(uint64_t cookie);	/* by one of those */
+void conn_recover(void);
 
 /* conn_service() is to upload it soon, as if an engine had asked. */
 void conn_ask_upload(struct conn *c);

@@ -5,7 +5,7 @@
  * them, when daemon/expire.c has given the socket short times. rebuild:4:2: instead of
  * that, the first two times that step 4 of an upload is reached it fails (4, 5 or 8), with what a full buffer gives;
  * 1: the entry is locked; 2: it is gone; 3: there is no descriptor for a socket in the place of one that is gone; 6: larger
- * rings do not get into the entry. Several, with commas between them, at once.
+ * rings do not get into the entry; 7: there is no descriptor for an application's socket. Several, with commas between them, at once.
  */
 #ifndef FAULT_H
 #define FAULT_H

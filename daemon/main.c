@@ -213,6 +213,7 @@ static void stop_conns(void)
 {
 	int failed = conn_upload_all(0, TOE_WHY_STOP);
 
+	conn_recover();
 	if (failed)
 		log_err("%d connections could not be given back to the kernel", failed);
 	conn_abort_all();

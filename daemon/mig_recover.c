@@ -49,6 +49,8 @@ void mig_recover_sonodes(struct app *app)
 		uint32_t word = __atomic_load_n(&s->word, __ATOMIC_SEQ_CST);
 		struct conn *c = conn_by_cookie(s->cookie);
 
+		if (conn_is_cut_off(s->cookie))
+			continue;
 		if ((word & TOE_PATH_MASK) == TOE_PATH_MOVING && c && c->app == app)
 			conn_ask_upload(c);	/* which sets it */
 		else if ((word & TOE_PATH_MASK) == TOE_PATH_MOVING ||

@@ -529,6 +529,7 @@ static void keep_scan(uint64_t now)
 	next = now + KEEP_SCAN_NS;
 	turn++;
 	expire_scan(now);
+	conn_recover();
 	for (c = conn_next(NULL); c; c = then) {
 		then = conn_next(c);
 		if (c->has_rings) {

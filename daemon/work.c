@@ -43,12 +43,17 @@ static int on_doorbell(sd_event_source *source, int fd, uint32_t events, void *a
 	return 0;
 }
 
+static bool has_work(void)
+{
+	return conn_count() || expire_pending() || conn_recovering();
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 {
 	(void)usec;
 	(void)arg;
 	service();
-	ticking = conn_count() || expire_pending();
+	ticking = has_work();
 	if (!ticking)
 		return 0;
 	return set_timer(source, TICK_US);
@@ -86,7 +91,7 @@ static int on_after(sd_event_source *source, void *arg)
 {
 	(void)source;
 	(void)arg;
-	if (!ticking && (conn_count() || expire_pending())) {
+	if (!ticking && has_work()) {
 		ticking = true;
 		set_timer(tick, TICK_US);
 	}
