@@ -10,10 +10,10 @@
 #include "loop.h"
 #include "mig.h"
 #include "mig_int.h"
+#include "missing.h"
 #include "rings.h"
 
 #define SETTLE_WAIT_NS	1000000		/* frames on their way up the stack */
-#define REFUSED_NS	50000000	/* for so long none is on its way: a virtual CPU may be put aside with it */
 #define SND_PEEK_MAX	(8U << 20)
 
 /* What a ring must hold for a window of so many bytes: the edge is rounded up to a unit of the scale, more than once. */
@@ -160,17 +160,7 @@ static int prepare(struct move *m)
  * drop it, so it counts as refused only when this is not the first try that finds the same missing. */
 static bool was_refused(const struct move *m, uint32_t received)
 {
-	static struct missing {
-		uint64_t cookie, since;
-		uint32_t received, end;
-	} known[256];
-	struct missing *k = &known[m->c->cookie % 256];
-	struct missing now = { m->c->cookie, loop_clock_ns(), received, m->cmd.conn.seen_end };
-
-	if (k->cookie == now.cookie && k->received == now.received && k->end == now.end)
-		return now.since - k->since >= REFUSED_NS;
-	*k = now;
-	return false;
+	return missing_long(m->c->cookie, received, m->cmd.conn.seen_end, loop_clock_ns());
 }
 
 /* The socket has got what the RX engine has not seen. In hardware it would get none of that. */
