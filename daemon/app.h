@@ -19,6 +19,7 @@ struct app {
 	struct toe_sonode *sonodes;	/* shared, hostile */
 	uint32_t nr_moved;		/* entries written to what stands behind them */
 	unsigned int kicked;		/* turn of keep_scan() that woke it */
+	uint64_t wait_from, waited_ns;	/* mig_wait_users(): in the second since then */
 	/* private to app.c */
 	struct app_priv *priv;
 };

@@ -145,16 +145,35 @@ int mig_claim(struct toe_sonode *s, enum toe_path from)
 	return 0;
 }
 
-int mig_wait_users(struct toe_sonode *s, unsigned int ms)
+static bool has_users(const struct move *m)
 {
-	uint64_t end = loop_clock_ns() + ms * 1000000ULL;
+	return __atomic_load_n(&m->sonode->users, __ATOMIC_SEQ_CST);
+}
 
-	while (__atomic_load_n(&s->users, __ATOMIC_SEQ_CST)) {
-		if (loop_clock_ns() > end)
-			return -EBUSY;
-		sched_yield();
+/* What is left of an application's share of this second. */
+static uint64_t patience_ns(struct app *app, uint64_t now)
+{
+	if (now - app->wait_from >= 1000000000ULL) {
+		app->wait_from = now;
+		app->waited_ns = 0;
 	}
-	return 0;
+	return app->waited_ns < USERS_SHARE_MS * 1000000ULL ? USERS_SHARE_MS * 1000000ULL - app->waited_ns : 0;
+}
+
+int mig_wait_users(struct move *m, unsigned int ms)
+{
+	uint64_t start = loop_clock_ns(), now = start, most = ms * 1000000ULL, left = patience_ns(m->c->app, start);
+	bool inside = has_users(m);
+
+	if (most > left)
+		most = left;
+	while (inside && now - start < most) {
+		sched_yield();
+		inside = has_users(m);
+		now = loop_clock_ns();
+	}
+	m->c->app->waited_ns += now - start;
+	return inside ? -EBUSY : 0;
 }
 
 /* An application that has not sent for so long is not waited for, whatever its table says. */
@@ -162,11 +181,11 @@ void mig_let_leave(struct move *m)
 {
 	uint32_t ago;
 
-	if (!__atomic_load_n(&m->sonode->users, __ATOMIC_SEQ_CST) || mig_cmd(m, TOE_CMD_READ))
+	if (!has_users(m) || mig_cmd(m, TOE_CMD_READ))
 		return;
 	ago = (uint32_t)(loop_clock_ns() / 1000000) - m->cmd.conn.last_tx_ms;
 	if (ago < USERS_WAIT_MS)
-		mig_wait_users(m->sonode, USERS_WAIT_MS - ago);
+		mig_wait_users(m, USERS_WAIT_MS - ago);
 }
 
 /* The table is the application's to write: touch the entry only while it still names this socket. */

@@ -49,9 +49,11 @@ void mig_options_to(struct move *m);
 int mig_claim(struct toe_sonode *s, enum toe_path from);
 void mig_publish(struct move *m, enum toe_path path);
 
-/* For the threads that it counts; -EBUSY: some are still inside. */
+/* For the threads that the SONODE counts; -EBUSY: some are still inside. It is the application that says so, and the others wait
+ * meanwhile: so there is an end to it in each second, for all its sockets together. */
 #define USERS_WAIT_MS	20		/* what they do does not sleep, but they may be preempted */
-int mig_wait_users(struct toe_sonode *s, unsigned int ms);
+#define USERS_SHARE_MS	40		/* of each second */
+int mig_wait_users(struct move *m, unsigned int ms);
 
 /* The SONODE is claimed, so none begins any more, and nothing is held yet: lets a train leave that is being written. It would be
  * lost with its ring, and what the kernel sends would overtake it. */

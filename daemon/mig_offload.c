@@ -462,7 +462,7 @@ static int claim_sonode(struct move *m)
 	 * harmless: they get an error, and sleepers are thrown out when the socket is parked. */
 	if (!err) {
 		m->why = TOE_WHY_BUSY;
-		err = mig_wait_users(m->sonode, USERS_WAIT_MS);
+		err = mig_wait_users(m, USERS_WAIT_MS);
 	}
 	if (err)
 		mig_publish(m, TOE_PATH_KERNEL);
