@@ -153,21 +153,11 @@ bool detour_is_own(const struct nlmsghdr *nlh)
 	return false;
 }
 
-int detour_open(struct detour *d, int sock, uint8_t family)
-{
-	int err = lo_is_up(sock) ? enter_netns_of(sock) : -ENETDOWN;
-
-	if (err)
-		return err;
-	*d = (struct detour){ .nl = nl_open(NETLINK_ROUTE, 0), .raw = -1, .family = family };
-	err = d->nl ? set_up(d->nl, family) : -errno;
-	if (err)
-		detour_close(d);
-	return err;
-}
-
 void detour_close(struct detour *d)
 {
+	if (!d->open)
+		return;
+	d->open = false;
 	if (d->raw >= 0)
 		close(d->raw);
 	if (d->nl) {
@@ -175,6 +165,20 @@ void detour_close(struct detour *d)
 		mnl_socket_close(d->nl);
 	}
 	netns_leave();
+}
+
+/* -ENETDOWN: the loopback device is down, nothing would be delivered. */
+static int open_by(struct detour *d, int sock, uint8_t family)
+{
+	int err = lo_is_up(sock) ? enter_netns_of(sock) : -ENETDOWN;
+
+	if (err)
+		return err;
+	*d = (struct detour){ .open = true, .nl = nl_open(NETLINK_ROUTE, 0), .raw = -1, .family = family };
+	err = d->nl ? set_up(d->nl, family) : -errno;
+	if (err)
+		detour_close(d);
+	return err;
 }
 
 static int open_raw(struct detour *d)
@@ -217,12 +221,11 @@ void detour_forget(int sock)
 		set_int(sock, SOL_SOCKET, SO_MARK, 0);
 }
 
-int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
+int detour_connect(struct detour *d, int sock, const struct sockaddr_storage *local, socklen_t local_len,
 		   const struct sockaddr_storage *peer, socklen_t peer_len)
 {
-	struct detour d;
 	struct foreign f;
-	int err = detour_open(&d, sock, wire_family(peer));
+	int err = open_by(d, sock, wire_family(peer));
 
 	if (err)
 		return err;
@@ -234,7 +237,8 @@ int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t loc
 			err = -errno;
 		disallow(sock, &f);
 	}
-	detour_close(&d);
+	if (err)
+		detour_close(d);
 	log_debug("a socket without a route was rebuilt by detour: %s", strerror(-err));
 	return err;
 }

@@ -17,19 +17,18 @@
 bool detour_helps(int err);
 /* A toed that was killed in a detour has left the socket its mark: off with it, or the socket would stay on that route. */
 void detour_forget(int sock);
-/* bind() and connect() without address or route. 0 or -errno; -ENETDOWN: no loopback device either. */
-int detour_connect(int sock, const struct sockaddr_storage *local, socklen_t local_len,
-		   const struct sockaddr_storage *peer, socklen_t peer_len);
 
-struct detour {
-	struct mnl_socket *nl;
-	int raw;		/* a raw socket, or -1 */
+struct detour {			/* all 0: closed */
+	bool open;
 	uint8_t family;		/* on the wire */
+	int raw;		/* a raw socket, or -1 */
+	struct mnl_socket *nl;
 };
 
-/* In the network namespace of sock, which is entered until detour_close(). 0 or -errno: nothing is open. -ENETDOWN: the loopback
- * device is down, nothing would be delivered. */
-int detour_open(struct detour *d, int sock, uint8_t family);
+/* bind() and connect() without address or route. 0: it is open until detour_close(), and so long the network namespace of sock is
+ * entered. -errno: it is closed; -ENETDOWN: no loopback device either. */
+int detour_connect(struct detour *d, int sock, const struct sockaddr_storage *local, socklen_t local_len,
+		   const struct sockaddr_storage *peer, socklen_t peer_len);
 /* An IP packet to the address and port that it says, in this namespace. 0 or -errno */
 int detour_deliver(struct detour *d, const void *packet, size_t len);
 void detour_close(struct detour *d);

@@ -162,7 +162,7 @@ ssize_t ksock_peek_snd(int sock, void *buf, size_t size, uint32_t *write_seq)
 struct names {
 	struct sockaddr_storage local, peer;
 	socklen_t local_len, peer_len;
-	bool detour;		/* they were connected by it */
+	struct detour *detour;	/* by which they are connected if need be; closed before */
 };
 
 /* From the flow: a socket that was left disconnected knows its peer no more. scope: interface of link-local addresses. */
@@ -179,11 +179,12 @@ static void put_name(struct sockaddr_storage *out, socklen_t *len, int domain, c
 	memcpy(out, domain == AF_INET ? (void *)&in : (void *)&in6, *len);
 }
 
-static int names_of(int sock, const struct toe_flow *flow, int scope, struct names *n)
+static int names_of(int sock, const struct toe_flow *flow, int scope, struct detour *detour, struct names *n)
 {
 	int domain, err = ksock_get_int(sock, SOL_SOCKET, SO_DOMAIN, &domain);
 
 	memset(n, 0, sizeof(*n));
+	n->detour = detour;
 	if (err)
 		return err;
 	put_name(&n->local, &n->local_len, domain, flow->laddr, flow->lport, scope);
@@ -208,10 +209,9 @@ static int bind_connect(int sock, struct names *n)
 		err = -errno;
 	if (!err && connect(sock, (const struct sockaddr *)&n->peer, n->peer_len))
 		err = -errno;
-	n->detour = detour_helps(err);
-	if (n->detour && detour_connect(sock, &n->local, n->local_len, &n->peer, n->peer_len))
-		return -EHOSTUNREACH;
-	return n->detour ? 0 : err;
+	if (!detour_helps(err))
+		return err;
+	return detour_connect(n->detour, sock, &n->local, n->local_len, &n->peer, n->peer_len) ? -EHOSTUNREACH : 0;
 }
 
 static int disconnect(int sock)
@@ -274,11 +274,13 @@ static int window_clamp(int sock)
 int ksock_park(int sock, const struct toe_flow *flow, int scope, const struct ksock_seqs *seqs)
 {
 	struct names names;
+	struct detour detour = { 0 };
 	struct tcp_repair_opt mss = { OPT_MSS, (__u32)mss_clamp(sock) };
-	int clamp = window_clamp(sock), err = names_of(sock, flow, scope, &names);
+	int clamp = window_clamp(sock), err = names_of(sock, flow, scope, &detour, &names);
 
 	if (!err)
 		err = reconnect(sock, &names, seqs->write_seq, seqs->rcv_nxt, 0);
+	detour_close(&detour);
 	if (!err) {	/* the parked socket keeps them for the upload */
 		setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_OPTIONS, &mss, sizeof(mss));
 		if (clamp)
@@ -426,11 +428,11 @@ static int restore_snd_queue(int sock, const struct ksock_image *im)
 	return err ? err : restore_queue(sock, SEND_QUEUE, im->unacked, im->nr_unacked);
 }
 
-int ksock_unpark(int sock, struct ksock_image *im)
+static int unpark(int sock, struct ksock_image *im)
 {
 	const struct min_tcp *min = &im->min;
 	struct names names;
-	int err = names_of(sock, &min->flow, im->scope, &names), mss = 0, clamp = 0, soerr;
+	int err = names_of(sock, &min->flow, im->scope, &im->detour, &names), mss = 0, clamp = 0, soerr;
 
 	if (!err)
 		err = ksock_repair_on(sock);
@@ -438,7 +440,6 @@ int ksock_unpark(int sock, struct ksock_image *im)
 		mss = mss_clamp_of(sock, min);
 		clamp = window_clamp(sock);
 		err = reconnect(sock, &names, min->snd_una - im->seed_rtt, im->rx_read, mss);
-		im->detour = names.detour;
 	}
 	if (!err)
 		err = restore_options(sock, min, mss);
@@ -471,6 +472,15 @@ int ksock_unpark(int sock, struct ksock_image *im)
 		set_int(sock, SOL_SOCKET, SO_KEEPALIVE, 1);
 	ksock_get_int(sock, SOL_SOCKET, SO_ERROR, &soerr);
 	return 0;
+}
+
+int ksock_unpark(int sock, struct ksock_image *im)
+{
+	int err = unpark(sock, im);
+
+	if (err)
+		detour_close(&im->detour);
+	return err;
 }
 
 void ksock_give_up(int sock)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include "detour.h"
 #include "toe/hw_conn.h"
 #include "toe/maps.h"
 
@@ -111,7 +112,7 @@ struct ksock_image {		/* what a rebuilt socket is to contain */
 	int nr_unacked;
 	struct iovec *unsent;	/* behind them */
 	int nr_unsent;
-	bool detour;		/* set by ksock_unpark(): it took one (detour.h) */
+	struct detour detour;	/* open: ksock_unpark() took one, and leaves it to be closed; all 0 before */
 };
 
 /* The socket's TSval as of now. 0: none */

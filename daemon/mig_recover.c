@@ -76,8 +76,10 @@ void mig_recover_orphan(const struct toe_flow *flow, const struct hw_conn *e)
 	if (!nic || nic_enter(nic))
 		return;
 	sock = ksock_open(flow);
-	if (sock >= 0 && !ksock_unpark(sock, &im))
+	if (sock >= 0 && !ksock_unpark(sock, &im)) {
+		detour_close(&im.detour);
 		setsockopt(sock, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	}
 	if (sock >= 0)
 		close(sock);
 	nic_leave();

@@ -111,17 +111,19 @@ static void replay_state(struct move *m, const struct ksock_image *im)
 }
 
 /* By the device, or as the socket was rebuilt; one that is bound to a device takes nothing that comes by lo. */
-static void replay(struct move *m, const struct ksock_image *im)
+static void replay(struct move *m, struct ksock_image *im)
 {
 	struct nic *nic = nic_get(m->c->nic);
-	struct detour d;
 
-	if (im->detour && !ksock_bound_dev(m->c->sock) && !detour_open(&d, m->c->sock, (uint8_t)im->min.flow.family)) {
-		m->detour = &d;
+	if (im->detour.open && !ksock_bound_dev(m->c->sock)) {
+		m->detour = &im->detour;
 		replay_state(m, im);
 		m->detour = NULL;
-		detour_close(&d);
-	} else if (nic && !nic_enter(nic)) {
+		detour_close(&im->detour);
+		return;
+	}
+	detour_close(&im->detour);
+	if (nic && !nic_enter(nic)) {
 		replay_state(m, im);
 		nic_leave();
 	}

@@ -36,8 +36,14 @@ in_ns cli ip link set eth0 up
 again
 
 say "address removed and put back"
+spawn rules srv stdbuf -oL ip monitor rule
+sleep 0.2
 ip_srv addr del "$SRV4/24" dev eth0
 load_kernel "link or route changed"
+sleep 0.2
+stop rules
+n=$(grep -c '^1:.*fwmark 0x746f6564' "$LOGS/rules")
+[ "$n" = $((2 * LOAD_CONNS)) ] || fail "$n detours for $((2 * LOAD_CONNS)) connections: $(cat "$LOGS/rules")"
 know_rtt
 ip_srv addr add "$SRV4/24" dev eth0
 again
