@@ -90,7 +90,9 @@ in_ns cli "$HELPERS/inject" 250 <"$LOGS/targets" || fail "inject"
 kill -USR1 "${PID[client-epoll]}" "${PID[client-threads]}"	# as fast as the windows let them
 sleep 4
 kill -CONT "$TOED_PID"
-eventually 10 in_kernel || fail "$(on_path hardware) connections still in hardware"
+# a window that was closed, as its reader lagged behind, was not met
+inject_again() { in_kernel || { ctl --json show --all | in_ns cli "$HELPERS/inject" 250 >/dev/null; in_kernel; }; }
+eventually 10 inject_again || fail "$(on_path hardware) connections still in hardware"
 say "$(($(counter RX_HELD) - held)) frames held, $(($(counter RX_HOLD_FULL) - full)) found the ring full"
 (($(counter RX_HOLD_FULL) > full)) || fail "the hold ring was never full: $(($(counter RX_HELD) - held)) frames held"
 load_alive
