@@ -190,14 +190,11 @@ static void woken(void *set)
 	epset_woken(set);
 }
 
-/* sleep: counted among the sleepers. A cancelled one is none any more. */
-static int ask_asleep(struct epset *set, struct epoll_event *out, int max, int ms, const sigset_t *mask,
-		      int *raw, bool sleep)
+/* Counted among the sleepers: one that is cancelled is none any more. */
+static __attribute__((noinline)) int ask_asleep(struct epset *set, struct epoll_event *out, int max, int ms, const sigset_t *mask, int *raw)
 {
 	int n;
 
-	if (!sleep)
-		return ask_kernel(set, out, max, ms, mask, raw);
 	pthread_cleanup_push(woken, set);
 	n = ask_kernel(set, out, max, ms, mask, raw);
 	pthread_cleanup_pop(1);
@@ -227,7 +224,13 @@ static int wait_events(struct epset *set, struct epoll_event *out, int max, int6
 		sleep = ms && epset_sleep(set);
 		if (ms && !sleep)
 			continue;
-		n = ask_asleep(set, out, max, ms, mask, &raw, sleep);
+		if (sleep && !sys_alone()) {
+			n = ask_asleep(set, out, max, ms, mask, &raw);
+		} else {
+			n = ask_kernel(set, out, max, ms, mask, &raw);
+			if (sleep)
+				epset_woken(set);
+		}
 		if (n)
 			return n;
 		if (ld(&set->closed) != closed) {	/* the number may be another one's */

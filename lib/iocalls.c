@@ -2,10 +2,12 @@
 /* The calls that read and write, turned into struct io. */
 #include <limits.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "batch.h"
 #include "io.h"
 #include "real.h"
+#include "sys.h"
 #include "user.h"
 #include "wait.h"
 
@@ -37,7 +39,65 @@ static bool take_vector(struct io *io, const struct iovec *iov, long n)
 	return true;
 }
 
-static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind kind)
+/*
+ * On the kernel path, and by the only thread, most calls need no more than that the connection has not moved meanwhile. Those are made
+ * here: behind a system call the processor has forgotten where functions return to (sys.h). False: as always; what failed
+ * then has left nothing behind.
+ */
+static inline bool quick(struct sonode *sn, int flags)
+{
+	return sys_alone() && ld(&sn->inherit) == SN_OWN && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static inline __attribute__((always_inline)) bool recv_quick(struct sonode *sn, void *buf, size_t len, int flags, ssize_t *ret)
+{
+	uint32_t word;
+	long n;
+
+	if (!quick(sn, flags))
+		return false;
+	word = sonode_word(sn);
+	if (word_path(word) != TOE_PATH_KERNEL)
+		return false;
+	batch_end();
+	n = sys6(SYS_recvfrom, sn->fd, (long)buf, len, flags, 0, 0);
+	if (n <= 0 && n != -EINTR && (sonode_word(sn) != word || n == -ENOTSOCK))
+		return false;
+	*ret = sys_result(n);
+	return true;
+}
+
+static inline bool never_waits(const struct sonode *sn, int flags, uint32_t word)
+{
+	return flags & MSG_DONTWAIT || (ld(&sn->opts_word) == word && ld(&sn->nonblock));
+}
+
+/* What is to wait goes the long way, *ret has been sent then. An error that only one call is told of is handed on here. */
+static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, const void *buf, size_t len, int flags, ssize_t *ret)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+	bool same;
+	long n;
+
+	if (!quick(sn, flags))
+		return false;
+	sh = ld_acq(&sn->sh);
+	word = ld_acq(&sh->word);
+	if (word_path(word) != TOE_PATH_KERNEL || !users_enter(sh, word))
+		return false;
+	n = sys6(SYS_sendto, sn->fd, (long)buf, len, flags | MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+	same = users_leave(sh, word);
+	*ret = n;
+	if (n == (long)len)
+		return true;
+	if (!same || n == -EPIPE || n == -ENOTSOCK || ((n >= 0 || n == -EAGAIN) && !never_waits(sn, flags, word)))
+		return false;
+	*ret = sys_result(n);
+	return true;
+}
+
+static __attribute__((noinline)) ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind kind)
 {
 	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { buf, len };
@@ -56,6 +116,11 @@ static ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind k
 
 ssize_t toe_read(int fd, void *buf, size_t len)
 {
+	struct sonode *sn = sonode_get(fd);
+	ssize_t n;
+
+	if (sn && recv_quick(sn, buf, len, 0, &n))
+		return n;
 	return recv_buf(fd, buf, len, 0, IO_READ);
 }
 
@@ -66,6 +131,11 @@ ssize_t toe___read_chk(int fd, void *buf, size_t len, size_t room)
 
 ssize_t toe_recv(int fd, void *buf, size_t len, int flags)
 {
+	struct sonode *sn = sonode_get(fd);
+	ssize_t n;
+
+	if (sn && recv_quick(sn, buf, len, flags, &n))
+		return n;
 	return recv_buf(fd, buf, len, flags, IO_RECV);
 }
 
@@ -173,7 +243,8 @@ int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct ti
 	return n;
 }
 
-static ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_kind kind)
+/* done: so much of it has been sent. */
+static __attribute__((noinline)) ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_kind kind, size_t done)
 {
 	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
@@ -181,21 +252,34 @@ static ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_
 
 	if (flags & TX_UPLOAD)
 		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.send(fd, buf, len, flags));
+	if (!sn && done)
+		return (ssize_t)done;
 	if (!sn)
 		return kind == IO_WRITE ? real.write(fd, buf, len) : real.send(fd, buf, len, flags);
 	io_init(&io, kind, flags, &iov, len);
 	io.fault = no_memory(buf, len);
+	io.done = done;
 	return io_send(sn, &io);
+}
+
+static inline __attribute__((always_inline)) ssize_t send_any(int fd, const void *buf, size_t len, int flags, enum io_kind kind)
+{
+	struct sonode *sn = sonode_get(fd);
+	ssize_t n = 0;
+
+	if (sn && send_quick(sn, buf, len, flags, &n))
+		return n;
+	return send_buf(fd, buf, len, flags, kind, n > 0 ? (size_t)n : 0);
 }
 
 ssize_t toe_write(int fd, const void *buf, size_t len)
 {
-	return send_buf(fd, buf, len, 0, IO_WRITE);
+	return send_any(fd, buf, len, 0, IO_WRITE);
 }
 
 ssize_t toe_send(int fd, const void *buf, size_t len, int flags)
 {
-	return send_buf(fd, buf, len, flags, IO_SEND);
+	return send_any(fd, buf, len, flags, IO_SEND);
 }
 
 /* The address is ignored on a connected TCP socket, except by MSG_FASTOPEN. */
@@ -204,7 +288,7 @@ ssize_t toe_sendto(int fd, const void *buf, size_t len, int flags, const struct 
 {
 	if (flags & TX_UPLOAD)
 		return ON_KERNEL(ssize_t, sonode_get(fd), TOE_WHY_CALL, real.sendto(fd, buf, len, flags, a, n));
-	return send_buf(fd, buf, len, flags, IO_SEND);
+	return send_any(fd, buf, len, flags, IO_SEND);
 }
 
 ssize_t toe_writev(int fd, const struct iovec *iov, int n)
