@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# beside
 # toed dies in the middle of an offload, or with a connection in hardware, and the next one has no descriptor at first to fetch the
 # application's socket with. That does not mean that the application is gone: it is tried again, and the connection goes
 # on, with the application's own socket.

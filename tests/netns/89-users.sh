@@ -7,7 +7,7 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-CONNS=60 MOST_MS=$((600 * ${TOE_PATIENCE:-1}))
+CONNS=60
 
 cat >"$LOGS/ends.py" <<'PY'
 import os, socket, sys, threading, time
@@ -26,34 +26,33 @@ print("ready", flush=True)
 time.sleep(100)
 PY
 
-# The longest time, in ms, that toed takes for an answer until the command is over.
-longest() {	# PID
-	local most=0 from ms
+# How often toed answers somebody else until the command is over.
+answers() {	# PID
+	local n=0
 	while kill -0 "$1" 2>/dev/null; do
-		from=${EPOCHREALTIME/./}
 		ctl stats >/dev/null
-		ms=$(((${EPOCHREALTIME/./} - from) / 1000))
-		most=$((ms > most ? ms : most))
+		n=$((n + 1))
 	done
-	echo $most
+	echo $n
 }
 
 topo_veth
 for ns in cli srv; do in_ns $ns sysctl -q net.ipv4.tcp_rmem='4096 16384 65536' net.ipv4.tcp_wmem='4096 16384 65536'; done
 toed_start srv
-truncate -s 64M "$LOGS/file"
-offloadable server srv python3 "$LOGS/ends.py" server "$SRV4" $CONNS "$LOGS/file"
+mkdir "$LOGS/served"
+truncate -s 64M "$LOGS/served/file"
+offloadable server srv python3 "$LOGS/ends.py" server "$SRV4" $CONNS "$LOGS/served/file"
 eventually 10 logged server listening || fail "server did not start"
 spawn client cli python3 "$LOGS/ends.py" client "$SRV4" $CONNS
 eventually 10 logged server ready || fail "no connections"
 sleep 1		# until the threads sleep
 ctl offload --all >"$LOGS/offload" &
-most=$(longest $!)
+n=$(answers $!)
 wait $!
-say "an answer took $most ms at most"
+say "$n answers meanwhile"
 logged offload "$CONNS refused" || fail "$(head -5 "$LOGS/offload")"
 logged offload "a thread stays in a send" || fail "the reason is another: $(head -5 "$LOGS/offload")"
-((most <= MOST_MS)) || fail "toed did not answer for $most ms"
+((n >= 10)) || fail "toed answered $n times meanwhile"	# 3, if each is waited for anew; some 80 now
 stop client
 stop server
 toed_alive || fail "toed is gone"
