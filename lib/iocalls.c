@@ -49,7 +49,8 @@ static inline bool quick(struct sonode *sn, int flags)
 	return sys_alone() && ld(&sn->inherit) == SN_OWN && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
-static inline __attribute__((always_inline)) bool recv_quick(struct sonode *sn, void *buf, size_t len, int flags, ssize_t *ret)
+static inline __attribute__((always_inline)) bool recv_quick(struct sonode *sn, void *buf, size_t len, int flags, enum io_kind kind,
+							     ssize_t *ret)
 {
 	uint32_t word;
 	long n;
@@ -60,7 +61,10 @@ static inline __attribute__((always_inline)) bool recv_quick(struct sonode *sn, 
 	if (word_path(word) != TOE_PATH_KERNEL)
 		return false;
 	batch_end();
-	n = sys6(SYS_recvfrom, sn->fd, (long)buf, len, flags, 0, 0);
+	if (kind == IO_READ)	/* not the same: read() of nothing does not wait */
+		n = sys3(SYS_read, sn->fd, buf, (long)len);
+	else
+		n = sys6(SYS_recvfrom, sn->fd, (long)buf, len, flags, 0, 0);
 	if (n <= 0 && n != -EINTR && (sonode_word(sn) != word || n == -ENOTSOCK))
 		return false;
 	*ret = sys_result(n);
@@ -97,9 +101,8 @@ static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, 
 	return true;
 }
 
-static __attribute__((noinline)) ssize_t recv_buf(int fd, void *buf, size_t len, int flags, enum io_kind kind)
+static __attribute__((noinline)) ssize_t recv_buf(struct sonode *sn, int fd, void *buf, size_t len, int flags, enum io_kind kind)
 {
-	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { buf, len };
 	struct io io;
 
@@ -114,14 +117,19 @@ static __attribute__((noinline)) ssize_t recv_buf(int fd, void *buf, size_t len,
 	return io_recv(sn, &io);
 }
 
-ssize_t toe_read(int fd, void *buf, size_t len)
+static inline __attribute__((always_inline)) ssize_t recv_any(int fd, void *buf, size_t len, int flags, enum io_kind kind)
 {
 	struct sonode *sn = sonode_get(fd);
 	ssize_t n;
 
-	if (sn && recv_quick(sn, buf, len, 0, &n))
+	if (sn && recv_quick(sn, buf, len, flags, kind, &n))
 		return n;
-	return recv_buf(fd, buf, len, 0, IO_READ);
+	return recv_buf(sn, fd, buf, len, flags, kind);
+}
+
+ssize_t toe_read(int fd, void *buf, size_t len)
+{
+	return recv_any(fd, buf, len, 0, IO_READ);
 }
 
 ssize_t toe___read_chk(int fd, void *buf, size_t len, size_t room)
@@ -131,12 +139,7 @@ ssize_t toe___read_chk(int fd, void *buf, size_t len, size_t room)
 
 ssize_t toe_recv(int fd, void *buf, size_t len, int flags)
 {
-	struct sonode *sn = sonode_get(fd);
-	ssize_t n;
-
-	if (sn && recv_quick(sn, buf, len, flags, &n))
-		return n;
-	return recv_buf(fd, buf, len, flags, IO_RECV);
+	return recv_any(fd, buf, len, flags, IO_RECV);
 }
 
 ssize_t toe___recv_chk(int fd, void *buf, size_t len, size_t room, int flags)
@@ -147,7 +150,7 @@ ssize_t toe___recv_chk(int fd, void *buf, size_t len, size_t room, int flags)
 /* TCP gives no address here: the kernel sets the length to 0 and so do we. */
 ssize_t toe_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *a, socklen_t *n)
 {
-	ssize_t rc = recv_buf(fd, buf, len, flags, IO_RECV);
+	ssize_t rc = recv_any(fd, buf, len, flags, IO_RECV);
 
 	if (rc >= 0 && a && !no_memory(n, sizeof(*n)))
 		*n = 0;
@@ -244,16 +247,14 @@ int toe_recvmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags, struct ti
 }
 
 /* done: so much of it has been sent. */
-static __attribute__((noinline)) ssize_t send_buf(int fd, const void *buf, size_t len, int flags, enum io_kind kind, size_t done)
+static __attribute__((noinline)) ssize_t send_buf(struct sonode *sn, int fd, const void *buf, size_t len, int flags, enum io_kind kind,
+						  size_t done)
 {
-	struct sonode *sn = sonode_get(fd);
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 	struct io io;
 
 	if (flags & TX_UPLOAD)
 		return ON_KERNEL(ssize_t, sn, TOE_WHY_CALL, real.send(fd, buf, len, flags));
-	if (!sn && done)
-		return (ssize_t)done;
 	if (!sn)
 		return kind == IO_WRITE ? real.write(fd, buf, len) : real.send(fd, buf, len, flags);
 	io_init(&io, kind, flags, &iov, len);
@@ -269,7 +270,7 @@ static inline __attribute__((always_inline)) ssize_t send_any(int fd, const void
 
 	if (sn && send_quick(sn, buf, len, flags, &n))
 		return n;
-	return send_buf(fd, buf, len, flags, kind, n > 0 ? (size_t)n : 0);
+	return send_buf(sn, fd, buf, len, flags, kind, n > 0 ? (size_t)n : 0);
 }
 
 ssize_t toe_write(int fd, const void *buf, size_t len)

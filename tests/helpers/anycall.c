@@ -418,6 +418,60 @@ static void odd_lengths(void)
 	end("odd lengths");
 }
 
+static int pipes_seen;
+static void on_pipe(int sig) { (void)sig; pipes_seen++; }
+
+/* Of a connection on either path. */
+static void breaks_pipe(void)
+{
+	signal(SIGPIPE, on_pipe);
+	WANT(!shutdown(f->fd, SHUT_WR));
+	FAILS(write(f->fd, buf, 1), EPIPE);
+	WANT(pipes_seen == 1);
+	FAILS(send(f->fd, buf, 1, MSG_NOSIGNAL), EPIPE);
+	WANT(pipes_seen == 1);
+	WANT(read(f->fd, buf, 1) == 0);
+}
+
+/* The same calls on the kernel path, where a program with one thread has a way of its own. */
+static void in_kernel(void)
+{
+	struct timeval tv = { 0, 100000 }, zero = { 0, 0 };
+	uint64_t start;
+
+	f = flow_make();
+	flow_dial(f, 0);
+	flow_exchange(f, FLOW_MUCH);
+	want_path(f, P_KERNEL, "in the kernel");
+	WANT(read(f->fd, buf, 0) == 0 && write(f->fd, buf, 0) == 0);
+	FAILS(recv(f->fd, buf, 10, MSG_DONTWAIT), EAGAIN);
+	WANT(!fcntl(f->fd, F_SETFL, O_RDWR | O_NONBLOCK));
+	FAILS(read(f->fd, buf, 10), EAGAIN);
+	FAILS(write(f->fd, nowhere, 10), EFAULT);
+	for (int full = 0; full < 3;) {
+		ssize_t n;
+
+		flow_fill(f, buf, sizeof(buf));
+		n = write(f->fd, buf, sizeof(buf));
+		f->tx -= sizeof(buf) - (n > 0 ? n : 0);
+		WANT(n > 0 || errno == EAGAIN);
+		full += n < 0;
+		if (n < 0)
+			usleep(20000);
+	}
+	WANT(!fcntl(f->fd, F_SETFL, O_RDWR));
+	flow_recv(f, f->tx - f->rx);
+	WANT(!setsockopt(f->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)));
+	start = now_ms();
+	FAILS(read(f->fd, buf, 10), EAGAIN);
+	WANT(now_ms() - start >= 95);
+	WANT(!setsockopt(f->fd, SOL_SOCKET, SO_RCVTIMEO, &zero, sizeof(zero)));
+	flow_exchange(f, FLOW_MUCH);
+	want_path(f, P_KERNEL, "in the kernel, later");
+	breaks_pipe();
+	close(f->fd);
+}
+
 static void urgent(void)
 {
 	begin();
@@ -447,19 +501,10 @@ static void corked(void)
 	end("corked");
 }
 
-static int pipes_seen;
-static void on_pipe(int sig) { (void)sig; pipes_seen++; }
-
 static void broken_pipe(void)
 {
 	begin();
-	signal(SIGPIPE, on_pipe);
-	WANT(!shutdown(f->fd, SHUT_WR));
-	FAILS(write(f->fd, buf, 1), EPIPE);
-	WANT(pipes_seen == 1);
-	FAILS(send(f->fd, buf, 1, MSG_NOSIGNAL), EPIPE);
-	WANT(pipes_seen == 1);
-	WANT(read(f->fd, buf, 1) == 0);
+	breaks_pipe();
 	FAILS(shutdown(f->fd, 17), EINVAL);
 	WANT(!close(f->fd));
 	FAILS(close(f->fd), EBADF);
@@ -575,6 +620,7 @@ static const struct flow_case cases[] = {
 	{ "timeouts", timeouts },
 	{ "nonblocking", nonblocking },
 	{ "odd-lengths", odd_lengths },
+	{ "in-kernel", in_kernel },
 	{ "urgent", urgent },
 	{ "corked", corked },
 	{ "broken-pipe", broken_pipe },
