@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -8,27 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "intfd.h"
+#include "quiet.h"
 #include "real.h"
 #include "sonode.h"
 #include "sys.h"
 
-static pthread_mutex_t intfd_lock = PTHREAD_MUTEX_INITIALIZER;
-
 /* Calls that a signal handler may make come here, too. */
-static void lock(sigset_t *old)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-	pthread_mutex_lock(&intfd_lock);
-}
-
-static void unlock(const sigset_t *old)
-{
-	pthread_mutex_unlock(&intfd_lock);
-	pthread_sigmask(SIG_SETMASK, old, NULL);
-}
+static pthread_mutex_t intfd_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int intfd_base(void)
 {
@@ -146,9 +131,9 @@ int intfd_adopt(int *where, int fd)
 	sigset_t old;
 	int rc;
 
-	lock(&old);
+	quiet_lock(&intfd_lock, &old);
 	rc = intfd_place(where, fd, true);
-	unlock(&old);
+	quiet_unlock(&intfd_lock, &old);
 	shut(fd);
 	return rc;
 }
@@ -158,9 +143,9 @@ int intfd_hold(int *where, int fd)
 	sigset_t old;
 	int rc;
 
-	lock(&old);
+	quiet_lock(&intfd_lock, &old);
 	rc = intfd_place(where, fd, false);
-	unlock(&old);
+	quiet_unlock(&intfd_lock, &old);
 	return rc;
 }
 
@@ -169,7 +154,7 @@ void intfd_close(int *where)
 	struct sonode *sn;
 	sigset_t old;
 
-	lock(&old);
+	quiet_lock(&intfd_lock, &old);
 	sn = *where >= 0 ? slot_get(*where) : NULL;
 	if (sn && sn->internal == where) {
 		st(&sn->internal, NULL);
@@ -177,7 +162,7 @@ void intfd_close(int *where)
 			shut(*where);
 	}
 	st(where, -1);
-	unlock(&old);
+	quiet_unlock(&intfd_lock, &old);
 }
 
 bool intfd_is(int fd)
@@ -199,11 +184,11 @@ void intfd_given(int fd)
 
 	if (!sn || !ld(&sn->internal))
 		return;
-	lock(&old);
+	quiet_lock(&intfd_lock, &old);
 	if (sn->internal)
 		st(sn->internal, -1);
 	st(&sn->internal, NULL);
-	unlock(&old);
+	quiet_unlock(&intfd_lock, &old);
 }
 
 int intfd_evade(int fd)
@@ -212,7 +197,7 @@ int intfd_evade(int fd)
 	sigset_t old;
 	int rc = 0;
 
-	lock(&old);
+	quiet_lock(&intfd_lock, &old);
 	if (sn && sn->internal) {
 		rc = intfd_place(sn->internal, fd, sn->internal_id.name);
 		if (!rc) {
@@ -220,7 +205,7 @@ int intfd_evade(int fd)
 			shut(fd);
 		}
 	}
-	unlock(&old);
+	quiet_unlock(&intfd_lock, &old);
 	return rc;
 }
 

@@ -317,33 +317,37 @@ static ssize_t no_such_memory(void)
 	return -1;
 }
 
+/* In hardware; or in a move that no toed ends. True: return *ret. */
+static inline __attribute__((always_inline)) bool ring_pass(struct sonode *sn, struct io *io, uint32_t word, bool nothing, bool fault,
+							     int (*pass)(struct sonode *sn, struct io *io, uint32_t word), ssize_t *ret)
+{
+	bool done = true;
+
+	if (word_path(word) == TOE_PATH_MOVING) {
+		errno = EIO;
+		*ret = result(io);
+	} else if (nothing) {
+		*ret = 0;
+	} else if (fault) {
+		*ret = no_such_memory();
+	} else {
+		done = pass(sn, io, word) == IO_DONE;
+		*ret = result(io);
+	}
+	return done;
+}
+
 /* A reader need not be counted in users: in repair mode it gets an error, and bytes taken before are gone. */
 static bool recv_pass(struct sonode *sn, struct io *io, bool again, ssize_t *ret)
 {
 	uint32_t word = own_word(sn, io, sonode_settled(sn));
-	bool done = true;
 
-	switch (word_path(word)) {
-	case TOE_PATH_HW:
-		if (!io->len && !(io->flags & MSG_PEEK)) {
-			*ret = 0;
-		} else if (io->fault && !(io->flags & MSG_TRUNC)) {
-			*ret = no_such_memory();
-		} else {
-			done = rx_pass(sn, io, word) == IO_DONE;
-			*ret = result(io);
-		}
-		return done;
-	case TOE_PATH_MOVING:
-		errno = EIO;
-		*ret = result(io);
-		return true;
-	default:
-		if (!again || hold(sn, io))
-			return recv_kernel(sn, io, word, ret);
-		*ret = (ssize_t)io->done;	/* none: the end */
-		return true;
-	}
+	if (word_path(word) >= TOE_PATH_MOVING)
+		return ring_pass(sn, io, word, !io->len && !(io->flags & MSG_PEEK), io->fault && !(io->flags & MSG_TRUNC), rx_pass, ret);
+	if (!again || hold(sn, io))
+		return recv_kernel(sn, io, word, ret);
+	*ret = (ssize_t)io->done;	/* none: the end */
+	return true;
 }
 
 ssize_t io_recv(struct sonode *sn, struct io *io)
@@ -503,33 +507,17 @@ static uint32_t enter(struct sonode *sn, struct io *io, struct toe_sonode **sh)
 static bool send_pass(struct sonode *sn, struct io *io, bool again, ssize_t *ret)
 {
 	struct toe_sonode *sh;
-	bool done = true;
 	uint32_t word;
 
 	pthread_testcancel();
 	word = enter(sn, io, &sh);
-	switch (word_path(word)) {
-	case TOE_PATH_HW:
-		if (!io->len) {
-			*ret = 0;
-		} else if (io->fault) {
-			*ret = no_such_memory();
-		} else {
-			done = tx_pass(sn, io, word) == IO_DONE;
-			*ret = result(io);
-		}
-		return done;
-	case TOE_PATH_MOVING:
-		errno = EIO;
-		*ret = result(io);
-		return true;
-	default:
-		if (!again || hold(sn, io))
-			return send_kernel(sn, io, sh, word, ret);
-		if (word_path(word) == TOE_PATH_KERNEL)
-			users_leave(sh, word);
-		return send_result(io, -1, EPIPE, false, ret);
-	}
+	if (word_path(word) >= TOE_PATH_MOVING)
+		return ring_pass(sn, io, word, !io->len, io->fault, tx_pass, ret);
+	if (!again || hold(sn, io))
+		return send_kernel(sn, io, sh, word, ret);
+	if (word_path(word) == TOE_PATH_KERNEL)
+		users_leave(sh, word);
+	return send_result(io, -1, EPIPE, false, ret);
 }
 
 ssize_t io_send(struct sonode *sn, struct io *io)

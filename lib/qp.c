@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -9,13 +8,14 @@
 #include "epset.h"
 #include "intfd.h"
 #include "qp.h"
+#include "quiet.h"
 #include "real.h"
 #include "sys.h"
 #include "tx.h"
 
 #define QP_SMALL	1024	/* payload that costs less to copy than a vector does */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* pool, and which is bound */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* pool, and which is bound; signal handlers send, too */
 static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* outside of lock: one asks for a queue pair */
 static struct qp pool[QP_MAX];
 static unsigned int nr_qps;
@@ -25,22 +25,6 @@ static uint32_t pool_fresh;		/* daemon_fresh() that the pool belongs to */
 
 static __thread struct qp *mine;
 static __thread uint32_t mine_gen;
-
-/* A signal handler may send, or close what is to be sent from. */
-static void pool_lock(sigset_t *old)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, old);
-	pthread_mutex_lock(&lock);
-}
-
-static void pool_unlock(const sigset_t *old)
-{
-	pthread_mutex_unlock(&lock);
-	pthread_sigmask(SIG_SETMASK, old, NULL);
-}
 
 /* As toed gives it. */
 struct new_qp {
@@ -145,15 +129,15 @@ static void pool_grow(void)
 	sigset_t old;
 
 	pthread_mutex_lock(&growing);
-	pool_lock(&old);
+	quiet_lock(&lock, &old);
 	pool_check();
 	more = want_more();
-	pool_unlock(&old);
+	quiet_unlock(&lock, &old);
 	if (more && !ask(&new)) {
-		pool_lock(&old);
+		quiet_lock(&lock, &old);
 		pool_check();
 		pool_add(&new);
-		pool_unlock(&old);
+		quiet_unlock(&lock, &old);
 	}
 	pthread_mutex_unlock(&growing);
 }
@@ -163,12 +147,12 @@ static void choose(void)
 	struct qp *qp;
 	sigset_t old;
 
-	pool_lock(&old);
+	quiet_lock(&lock, &old);
 	pool_check();
 	if (want_more()) {
-		pool_unlock(&old);
+		quiet_unlock(&lock, &old);
 		pool_grow();
-		pool_lock(&old);
+		quiet_lock(&lock, &old);
 		pool_check();
 	}
 	qp = least_used();
@@ -176,7 +160,7 @@ static void choose(void)
 		qp->threads++;
 	mine = qp;
 	mine_gen = fork_gen;
-	pool_unlock(&old);
+	quiet_unlock(&lock, &old);
 }
 
 struct qp *qp_mine(void)
@@ -197,9 +181,9 @@ void qp_thread_gone(void)
 
 	if (!mine || mine_gen != fork_gen)
 		return;
-	pool_lock(&old);
+	quiet_lock(&lock, &old);
 	mine->threads--;
-	pool_unlock(&old);
+	quiet_unlock(&lock, &old);
 	mine = NULL;
 }
 
@@ -228,10 +212,10 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 	qp = qp_mine();
 	if (!qp || r->connid >= TOE_MAX_CONNS)
 		return NULL;
-	pool_lock(&old);
+	quiet_lock(&lock, &old);
 	if (sn->qp_word != r->word) {
 		if (ring_stale(r)) {	/* a thread that comes late: others sleep on what rings now */
-			pool_unlock(&old);
+			quiet_unlock(&lock, &old);
 			return qp;
 		}
 		st(&conn_fd[r->connid], sn->fd + 1);
@@ -241,7 +225,7 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r)
 	qp = sn->qp;
 	if (!rings(r, qp))
 		qp_write(qp, r, &desc);
-	pool_unlock(&old);
+	quiet_unlock(&lock, &old);
 	return qp;
 }
 
