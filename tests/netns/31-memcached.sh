@@ -15,13 +15,5 @@ spawn check cli "$HELPERS/kvcheck" memcached "$SRV4" 11211 --conns 40 --seconds 
 eventually 10 all_on kernel 40 || fail "connections not seen"
 eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 40' || fail "only $(on_path hardware) of 40 in hardware"
 through_engine 3 99 check || fail "frames went past the engine"
-before=$(moves)
-spawn flip srv "$HELPERS/flip" "$SEED" 50 --all -- "$B/toectl" --rundir "$RUNDIR"
-sleep 5
-stop flip
-alive check || fail "$(tail -1 "$LOGS/check")"
-stop check
-grep 'kvcheck: ok' "$LOGS/check" || fail "$(tail -1 "$LOGS/check")"
-say "$(($(moves) - before)) moves"
-[ $(($(moves) - before)) -ge 400 ] || fail "only $(($(moves) - before)) moves"
+kv_flipping 5 400
 nothing_lost

@@ -20,31 +20,14 @@ serve() {
 	eventually 10 all_on kernel 20 || fail "connections not seen"
 }
 
-flipping() {	# SECONDS
-	local before
-	before=$(moves)
-	spawn flip srv "$HELPERS/flip" "$SEED" 50 --all -- "$B/toectl" --rundir "$RUNDIR"
-	sleep "$1"
-	stop flip
-	alive check || fail "$(tail -1 "$LOGS/check")"
-	say "$(($(moves) - before)) moves"
-	[ $(($(moves) - before)) -ge 200 ] || fail "only $(($(moves) - before)) moves"
-}
-
-done_with() {	# SENDFILE
-	stop check
-	grep 'kvcheck: ok' "$LOGS/check" || fail "$(tail -1 "$LOGS/check")"
-	stop "nginx-$1"
-}
-
 topo_wire
 toed_start srv
 serve off
 eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 20' || fail "only $(on_path hardware) of 20 in hardware"
 through_engine 3 99 check || fail "frames went past the engine"
-flipping 5
-done_with off
+kv_flipping 5 200
+stop nginx-off
 serve on --renew 10
-flipping 5
-done_with on
+kv_flipping 5 200
+stop nginx-on
 nothing_lost

@@ -36,22 +36,14 @@ both_sides() { all_on "$1" $((CONNS + 1)); }	# and at least one to nginx
 
 # serve OPTION [OPTIONS OF THE CLIENT]: what is checked with haproxy's defaults and that
 serve() {
-	local before
 	haproxy_conf "$1"
 	offloadable haproxy srv haproxy -db -f "$LOGS/haproxy.cfg"
 	eventually 10 listening srv 8080 || fail "haproxy did not start: $(tail -1 "$LOGS/haproxy")"
 	spawn check cli "$HELPERS/kvcheck" http "$SRV4" 8080 --conns $CONNS --seconds 60 --seed "$SEED" --max 60000 "${@:2}"
 	eventually 10 both_sides kernel || fail "connections not seen"
 	eventually 5 eval 'ctl offload --all >/dev/null; both_sides hardware' || fail "only $(on_path hardware) in hardware"
-	before=$(moves)
-	spawn flip srv "$HELPERS/flip" "$SEED" 50 --all -- "$B/toectl" --rundir "$RUNDIR"
-	sleep 6
-	stop flip
-	alive check || fail "$(tail -1 "$LOGS/check")"
-	stop check
-	grep 'kvcheck: ok' "$LOGS/check" || fail "$(tail -1 "$LOGS/check")"
-	say "$1: $(($(moves) - before)) moves"
-	[ $(($(moves) - before)) -ge 200 ] || fail "only $(($(moves) - before)) moves"
+	say "$1"
+	kv_flipping 6 200
 	stop haproxy
 }
 

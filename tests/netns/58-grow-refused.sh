@@ -10,21 +10,13 @@
 . "$(dirname "$0")/lib.sh"
 
 BYTES=20000000
+export PYTHONPATH=$HELPERS
 cat >"$LOGS/peer.py" <<'PY'
 import random, socket, sys
+from received import receive
 
 role, addr, port, seed, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5])
 data = random.Random(seed).randbytes(size)
-
-
-def receive(s):
-    got = bytearray()
-    while len(got) < size:
-        piece = s.recv(1 << 20)
-        if not piece:
-            break
-        got += piece
-    print("right" if got == data else "WRONG", len(got), flush=True)
 
 
 if role == "server":
@@ -33,7 +25,7 @@ if role == "server":
     s = ls.accept()[0]
     s.recv(1)
     s.sendall(b"y")
-    receive(s)
+    receive(s, data)
     s.sendall(data)
     s.recv(1)
 else:
@@ -43,7 +35,7 @@ else:
     print("connected", flush=True)
     sys.stdin.readline()
     s.sendall(data)
-    receive(s)
+    receive(s, data)
     sys.stdin.readline()
 PY
 dead() { ! toed_alive; }

@@ -8,22 +8,14 @@
 . "$(dirname "$0")/lib.sh"
 
 BYTES=12000000
+export PYTHONPATH=$HELPERS
 cat >"$LOGS/peer.py" <<'PY'
 import hashlib, random, socket, sys
+from received import receive
 
 role, addr, seed, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 data = random.Random(seed).randbytes(size)
 hidden = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.SOL_SOCKET, socket.SO_REUSEADDR)]
-
-
-def receive(s):
-    got = bytearray()
-    while len(got) < size:
-        piece = s.recv(1 << 20)
-        if not piece:
-            break
-        got += piece
-    print("right" if got == data else "WRONG", len(got), flush=True)
 
 
 if role == "server":
@@ -34,7 +26,7 @@ if role == "server":
         s.setsockopt(*opt, 1)
     s.recv(1)
     s.sendall(b"y")
-    receive(s)
+    receive(s, data)
     s.sendall(data)
     s.recv(1)
     print("options", [s.getsockopt(*opt) for opt in hidden], flush=True)
@@ -46,7 +38,7 @@ else:
     print("connected", flush=True)
     sys.stdin.readline()
     s.sendall(data)
-    receive(s)
+    receive(s, data)
     s.sendall(b"z")
     sys.stdin.readline()
 PY

@@ -264,6 +264,23 @@ stream_flipping() {
 
 moves() { echo $(($(counter offloads) + $(counter uploads))); }
 
+# kv_flipping SECONDS LEAST: kvcheck, spawned as "check", is right until its end, while all connections of the server move, so
+# often at least, and both engines carry some of what it sends and gets.
+kv_flipping() {
+	local before rx tx
+	before=$(moves) rx=$(counter RX_SEGS) tx=$(counter TX_SEGS)
+	spawn flip srv "$HELPERS/flip" "$SEED" 50 --all -- "$B/toectl" --rundir "$RUNDIR"
+	sleep "$1"
+	stop flip
+	alive check || fail "$(tail -1 "$LOGS/check")"
+	stop check
+	grep 'kvcheck: ok' "$LOGS/check" || fail "$(tail -1 "$LOGS/check")"
+	before=$(($(moves) - before)) rx=$(($(counter RX_SEGS) - rx)) tx=$(($(counter TX_SEGS) - tx))
+	say "$before moves, the engines took $rx segments and sent $tx"
+	((before >= $2)) || fail "only $before moves"
+	((rx > 100 && tx > 100)) || fail "the engines took $rx segments and sent $tx"
+}
+
 # through_engine SECONDS PERCENT CLIENT...: so much of what reaches eth0 of srv is taken by the RX engine.
 # The clients are stopped for the moments of counting, until the server has answered all, so that both counts mean the
 # same frames.
