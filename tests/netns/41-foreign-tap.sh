@@ -13,7 +13,7 @@ topo_wire
 toed_start srv
 offloadable server srv "$BIN/stream" -n 2 -s epoll -r 4M server
 eventually 10 logged server listening || fail "stream server did not start"
-spawn client cli "$BIN/stream" -n 2 -b "$(slow && echo 240M || echo 80M)" -S "$SEED" -s epoll -r 4M client "$SRV4"
+spawn client cli "$BIN/stream" -n 2 -b 160M -S "$SEED" -s epoll -r 4M client "$SRV4"
 eventually 5 eval 'ctl offload --all >/dev/null; all_on hardware 2' || fail "not in hardware: $(ctl list)"
 targets() {
 	ctl --json list | python3 -c '
@@ -44,6 +44,7 @@ alive client && alive server || fail "a stream did not outlive the attack"
 [ "$(counter TX_SEGS)" -gt "$before" ] || fail "nothing went through the engine meanwhile"
 ctl upload --all || fail "upload"
 ctl offload --all || fail "offload"
+signal USR1 client server	# the rate kept the streams going: they end at full speed
 finish client 60 || fail "stream client ($?)"
 finish server 30 || fail "stream server ($?)"
 toed_alive || fail "toed is gone"
