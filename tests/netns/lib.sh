@@ -5,6 +5,7 @@
 #
 # Namespaces cli and srv, device eth0 in each, 10.99.0.1/fd99::1 and 10.99.0.2/fd99::2.
 set -u -o pipefail
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin	# what the packages brought: a python3 before it may take half a second to start
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 B=${TOE_BUILD:-build}
