@@ -9,7 +9,10 @@
 need pgrep
 RANDOM=$((SEED % 32768))
 
-scenario() { inner=$(pgrep -P "${PID[run]}" -f 53-restart | head -1); [ -n "$inner" ]; }
+# A child of the runner, or of the second one that it starts.
+scenario() {
+	inner=$(pgrep -o -P "${PID[run]},$(pgrep -d , -P "${PID[run]}")" -f 'netns/53-restart\.sh') && [ -n "$(traces)" ]
+}
 traces() {
 	local run=toet-$inner path
 	for path in /run/netns/$run-* /run/$run /sys/fs/bpf/$run "$CGROUPS/$run.$PIDNS" /tmp/$run.*; do
