@@ -48,8 +48,8 @@ static __always_inline void turn(struct ethhdr *eth, struct iphdr *ip, struct tc
 	th->check = ~fold((__u16)~th->check + fold(halves(~seq) + halves(ack)));
 }
 
-SEC("xdp")
-int limit_reflect(struct xdp_md *ctx)
+/* The frame's length, if it is a segment with payload, which has become the peer's next; else 0. */
+static __always_inline __u32 reflected(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
@@ -60,10 +60,10 @@ int limit_reflect(struct xdp_md *ctx)
 
 	if ((void *)(th + 1) > end || eth->h_proto != bpf_htons(0x0800) || ip->protocol != PROTO_TCP ||
 	    th->dest != limit_port)
-		return XDP_PASS;
+		return 0;
 	hdr_len = sizeof(*ip) + th->doff * 4;
 	if (bpf_ntohs(ip->tot_len) <= hdr_len)
-		return XDP_PASS;
+		return 0;
 	turn(eth, ip, th, bpf_ntohs(ip->tot_len) - hdr_len);
 	/* timestamps change places, too, or PAWS would drop it */
 	ts = (__be32 *)(th + 1);
@@ -72,7 +72,31 @@ int limit_reflect(struct xdp_md *ctx)
 		ts[1] = ts[2];
 		ts[2] = tsval;
 	}
-	return bpf_redirect(limit_ifindex, 0);
+	return sizeof(*eth) + bpf_ntohs(ip->tot_len);
+}
+
+SEC("xdp")
+int limit_reflect(struct xdp_md *ctx)
+{
+	return reflected(ctx) ? bpf_redirect(limit_ifindex, 0) : XDP_PASS;
+}
+
+/* For a process that looks at the count and writes the frame to its TAP. */
+__u32 bounces, bounce_len;
+__u8 bounce_frame[256];
+
+SEC("xdp")
+int limit_bounce(struct xdp_md *ctx)
+{
+	__u32 len = reflected(ctx);
+
+	if (!len)
+		return XDP_PASS;
+	if (len > sizeof(bounce_frame) || bpf_xdp_load_bytes(ctx, 0, bounce_frame, len))
+		return XDP_DROP;
+	bounce_len = len;
+	__sync_fetch_and_add(&bounces, 1);
+	return XDP_DROP;
 }
 
 static __always_inline __u32 sum16(const void *p, __u32 len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * limit reflect DEV PORT: an XDP program that sends each TCP segment with payload back, until standard input ends.
+ * limit bounce DEV PORT: the same through this process, which finds each in shared memory and writes it to a TAP.
  * limit sink DEV PORT: one that acknowledges payload and drops it, until standard input ends.
  * limit drop DEV: one that drops everything, until standard input ends.
  * limit tap DEV BYTES WRITES: write frames to a TAP whose XDP program redirects them to DEV; prints ns a write.
@@ -13,6 +14,7 @@
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,12 +87,47 @@ static int time_writes(size_t len, unsigned long writes)
 	return 0;
 }
 
+static void *await_end(void *arg)
+{
+	char byte;
+
+	while (read(0, &byte, 1) > 0)
+		;
+	exit(0);
+	return arg;
+}
+
+/* What a server in user space costs that does no TCP: no more is done for a frame than to find it and to write it. */
+static int bounce(unsigned int ifindex)
+{
+	unsigned int tap, seen = 0, frames;
+	int fd = open_tap(&tap);
+	pthread_t end;
+
+	if (fd < 0 || attach(skel->progs.limit_redirect, tap) < 0)
+		return die("TAP");
+	if (attach(skel->progs.limit_bounce, ifindex) < 0)
+		return die("attach");
+	if (pthread_create(&end, NULL, await_end, NULL))
+		return die("thread");
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		frames = __atomic_load_n(&skel->bss->bounces, __ATOMIC_ACQUIRE);
+		if (frames == seen)
+			continue;
+		seen = frames;
+		if (write(fd, skel->bss->bounce_frame, skel->bss->bounce_len) < 0)
+			return die("write");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int ifindex = argc > 2 ? if_nametoindex(argv[2]) : 0;
 
 	if (!ifindex) {
-		fprintf(stderr, "usage: limit reflect|sink DEV PORT | drop DEV | tap DEV BYTES WRITES\n");
+		fprintf(stderr, "usage: limit reflect|bounce|sink DEV PORT | drop DEV | tap DEV BYTES WRITES\n");
 		return 1;
 	}
 	skel = limit_bpf__open();
@@ -103,6 +140,8 @@ int main(int argc, char **argv)
 		return die("load");
 	if (!strcmp(argv[1], "reflect") && argc == 4)
 		return stay(skel->progs.limit_reflect, ifindex);
+	if (!strcmp(argv[1], "bounce") && argc == 4)
+		return bounce(ifindex);
 	if (!strcmp(argv[1], "sink") && argc == 4)
 		return stay(skel->progs.limit_sink, ifindex);
 	if (!strcmp(argv[1], "drop"))
