@@ -230,8 +230,10 @@ static int pass_begin(struct sonode *sn, uint32_t word, struct ring *r)
 
 	if (rc == -ESTALE || (rc && !sonode_upload(sn, TOE_WHY_CALL)))
 		return IO_AGAIN;
+	if (!rc)
+		return IO_GO;
 	errno = EIO;
-	return rc ? IO_DONE : IO_GO;
+	return IO_DONE;
 }
 
 static size_t rx_target(struct sonode *sn, const struct io *io, const struct ring *r)
@@ -373,7 +375,6 @@ static void waits_no_more(void *sn)
 static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 {
 	bool more = io->flags & MSG_MORE;
-	struct toe_sonode *sh;
 	struct ring r;
 	ssize_t n;
 	size_t need;
@@ -384,13 +385,7 @@ static int tx_pass(struct sonode *sn, struct io *io, uint32_t word)
 		return rc;
 	if (!tx_lock(sn))	/* interrupted by its own signal handler: let the kernel queue it */
 		return sonode_upload(sn, TOE_WHY_CALL) ? IO_DONE : IO_AGAIN;
-	/* counted, so that the chunks go to no other connection while this thread copies into them */
-	sh = ld_acq(&sn->sh);
-	n = -1;
-	if (users_enter(sh, word)) {
-		n = ring_put(&r, io->iov, io->niov, io->done, io->len - io->done);
-		users_leave(sh, word);
-	}
+	n = tx_put(sn, &r, io->iov, io->niov, io->done, io->len - io->done);
 	if (n >= 0)
 		io->done += n;
 	if (more || n < 0 || io->done < io->len || !batch_put(sn, &r))
