@@ -69,7 +69,7 @@ static bool known(const struct sonode *sn)
 
 bool batch_put(struct sonode *sn, const struct ring *r)
 {
-	uint32_t filled, seq;
+	uint32_t seq;
 
 	if (!batch.expected || batch.busy || no_batches)
 		return false;
@@ -78,8 +78,7 @@ bool batch_put(struct sonode *sn, const struct ring *r)
 		batch.solo--;
 		return false;
 	}
-	if (batch.nr == TOE_MAX_BATCH || !pos_load(&r->ctl->tx_filled, &filled) || !tx_single(sn, r, filled, &seq) ||
-	    !qp_bind(sn, r) || !wait_ctx())	/* that one's end sends what the thread leaves */
+	if (batch.nr == TOE_MAX_BATCH || !tx_single(sn, r, &seq) || !qp_bind(sn, r) || !wait_ctx())	/* that one's end sends what the thread leaves */
 		return false;
 	busy(1);
 	if (slow() && batch.nr)
@@ -94,19 +93,16 @@ bool batch_put(struct sonode *sn, const struct ring *r)
  * holds the lock meanwhile sends it: waiting for one lock with another held could be for ever. */
 static bool item(struct sonode *sn, struct toe_batch_item *it, struct out *o)
 {
-	uint32_t filled, len = 0, word = sonode_word(sn);
+	uint32_t len, word = sonode_word(sn);
 
 	if (word_path(word) != TOE_PATH_HW || sonode_ring(sn, word, &o->r) || !tx_trylock(sn))
 		return false;
-	if (pos_load(&o->r.ctl->tx_filled, &filled))
-		len = tx_single(sn, &o->r, filled, &o->seq);
+	len = tx_take(sn, &o->r, TOE_MAX_PAYLOAD, &o->seq);
 	if (!len) {
 		tx_push(sn, &o->r, false, false);
 		tx_unlock(sn);
 		return false;
 	}
-	if (len < o->r.mss)
-		sn->small_end = o->seq + len;
 	*it = (struct toe_batch_item){ o->r.connid, o->r.gen, o->seq, len, TOE_DESC_PSH };
 	return true;
 }
@@ -127,12 +123,8 @@ static unsigned int rest(struct sonode *const *sn, const struct out *out, unsign
 {
 	unsigned int i, left = 0;
 
-	for (i = 0; i < nr; i++) {
-		if (ld_acq(&out[i].r.ctl->snd_nxt) == out[i].seq && ++left)
-			tx_push(sn[i], &out[i].r, false, false);
-		tx_left(sn[i], &out[i].r);
-		tx_unlock(sn[i]);
-	}
+	for (i = 0; i < nr; i++)
+		left += !tx_settle(sn[i], &out[i].r, out[i].seq);
 	return left;
 }
 

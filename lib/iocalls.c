@@ -7,7 +7,9 @@
 #include "batch.h"
 #include "io.h"
 #include "real.h"
+#include "small.h"
 #include "sys.h"
+#include "tx.h"
 #include "user.h"
 #include "wait.h"
 
@@ -40,7 +42,7 @@ static bool take_vector(struct io *io, const struct iovec *iov, long n)
 }
 
 /*
- * On the kernel path, and by the only thread, most calls need no more than that the connection has not moved meanwhile. Those are made
+ * By the only thread most calls need no more than that the connection has not moved meanwhile. Those are made
  * here: behind a system call the processor has forgotten where functions return to (sys.h). False: as always; what failed
  * then has left nothing behind.
  */
@@ -77,18 +79,13 @@ static inline bool never_waits(const struct sonode *sn, int flags, uint32_t word
 }
 
 /* What is to wait goes the long way, *ret has been sent then. An error that only one call is told of is handed on here. */
-static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, const void *buf, size_t len, int flags, ssize_t *ret)
+static inline __attribute__((always_inline)) bool send_kernel(struct sonode *sn, struct toe_sonode *sh, uint32_t word, const void *buf,
+							      size_t len, int flags, ssize_t *ret)
 {
-	struct toe_sonode *sh;
-	uint32_t word;
 	bool same;
 	long n;
 
-	if (!quick(sn, flags))
-		return false;
-	sh = ld_acq(&sn->sh);
-	word = ld_acq(&sh->word);
-	if (word_path(word) != TOE_PATH_KERNEL || !users_enter(sh, word))
+	if (!users_enter(sh, word))
 		return false;
 	n = sys6(SYS_sendto, sn->fd, (long)buf, len, flags | MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 	same = users_leave(sh, word);
@@ -99,6 +96,35 @@ static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, 
 		return false;
 	*ret = sys_result(n);
 	return true;
+}
+
+static inline __attribute__((always_inline)) bool send_hw(struct sonode *sn, uint32_t word, const void *buf, size_t len, ssize_t *ret)
+{
+	struct small s;
+
+	if (no_memory(buf, len))
+		return false;
+	*ret = (ssize_t)small_put(sn, word, buf, len, &s);
+	if (s.frame_len) {
+		sys3(SYS_write, s.fd, s.frame, (long)s.frame_len);
+		tx_settle(sn, &s.r, s.seq);
+	}
+	batch_check();
+	return *ret == (ssize_t)len;
+}
+
+static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, const void *buf, size_t len, int flags, ssize_t *ret)
+{
+	struct toe_sonode *sh;
+	uint32_t word;
+
+	if (!quick(sn, flags))
+		return false;
+	sh = ld_acq(&sn->sh);
+	word = ld_acq(&sh->word);
+	if (word_path(word) == TOE_PATH_KERNEL)
+		return send_kernel(sn, sh, word, buf, len, flags, ret);
+	return word_path(word) == TOE_PATH_HW && send_hw(sn, word, buf, len, ret);
 }
 
 static __attribute__((noinline)) ssize_t recv_buf(struct sonode *sn, int fd, void *buf, size_t len, int flags, enum io_kind kind)

@@ -13,8 +13,6 @@
 #include "sys.h"
 #include "tx.h"
 
-#define QP_SMALL	1024	/* payload that costs less to copy than a vector does */
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* pool, and which is bound; signal handlers send, too */
 static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* outside of lock: one asks for a queue pair */
 static struct qp pool[QP_MAX];
@@ -257,9 +255,8 @@ static void desc_put(uint8_t *room, const struct ring *r, const struct toe_desc 
 }
 
 /* One piece, and what the sum is taken of is what leaves. */
-static void write_small(const struct qp *qp, const struct ring *r, const struct toe_desc *desc)
+size_t qp_frame(uint8_t *frame, const struct ring *r, const struct toe_desc *desc)
 {
-	_Alignas(struct toe_desc) uint8_t frame[TOE_HDR_MAX + QP_SMALL];
 	uint8_t *payload = frame + r->hdr_len, *from;
 	size_t len = desc->len, at, n;
 
@@ -269,7 +266,14 @@ static void write_small(const struct qp *qp, const struct ring *r, const struct 
 		memcpy(payload + at, from, n);
 	}
 	desc_put(frame, r, desc, csum_partial(payload, len));
-	sys3(SYS_write, ld(&qp->fd), frame, r->hdr_len + len);
+	return r->hdr_len + len;
+}
+
+static void write_small(const struct qp *qp, const struct ring *r, const struct toe_desc *desc)
+{
+	_Alignas(struct toe_desc) uint8_t frame[QP_FRAME];
+
+	sys3(SYS_write, ld(&qp->fd), frame, qp_frame(frame, r, desc));
 }
 
 /* The ring's end, its first bytes, what follows them. */

@@ -24,6 +24,12 @@ struct qp *qp_bind(struct sonode *sn, const struct ring *r);
 /* The same for who will wait for its doorbell: the engine has it, or the path has changed. NULL: none that rings. */
 struct qp *qp_bind_sure(struct sonode *sn, const struct ring *r);
 
+#define QP_SMALL	1024	/* payload that costs less to copy than a vector does */
+#define QP_FRAME	(TOE_HDR_MAX + QP_SMALL)
+
+/* The frame of desc, up to QP_SMALL of payload; its length. */
+size_t qp_frame(uint8_t *frame, const struct ring *r, const struct toe_desc *desc);
+
 /* One frame: desc (op, flags, seq, len set by the caller), payload from the tx ring. */
 void qp_write(struct qp *qp, const struct ring *r, const struct toe_desc *desc);
 /* The same for TRAIN (nr, last, too): the engine takes the payload from the tx ring itself. */

@@ -85,11 +85,25 @@ static uint32_t next_len(const struct sonode *sn, const struct ring *r, uint32_t
 	return len;
 }
 
-uint32_t tx_single(const struct sonode *sn, const struct ring *r, uint32_t filled, uint32_t *seq)
+uint32_t tx_single(const struct sonode *sn, const struct ring *r, uint32_t *seq)
 {
-	uint32_t len = next_len(sn, r, filled, false, false, seq);
+	uint32_t filled, len;
 
+	if (!pos_load(&r->ctl->tx_filled, &filled))
+		return 0;
+	len = next_len(sn, r, filled, false, false, seq);
 	return *seq + len == filled ? len : 0;
+}
+
+uint32_t tx_take(struct sonode *sn, const struct ring *r, uint32_t most, uint32_t *seq)
+{
+	uint32_t len = tx_single(sn, r, seq);
+
+	if (len > most)
+		return 0;
+	if (len && len < r->mss)
+		sn->small_end = *seq + len;
+	return len;
 }
 
 #define SOLO	256	/* segments until a train is tried again that was refused */
@@ -187,6 +201,17 @@ void tx_left(struct sonode *sn, const struct ring *r)
 	__atomic_exchange_n(&r->ctl->tx_left, ld_acq(&r->ctl->snd_nxt), __ATOMIC_SEQ_CST);
 	if (ld(&r->ctl->ack_due) >= TOE_ACK_URGENT)
 		tx_ack(sn, r);
+}
+
+bool tx_settle(struct sonode *sn, const struct ring *r, uint32_t seq)
+{
+	bool taken = ld_acq(&r->ctl->snd_nxt) != seq;
+
+	if (!taken)
+		tx_push(sn, r, false, false);
+	tx_left(sn, r);
+	tx_unlock(sn);
+	return taken;
 }
 
 static bool hw_ring(struct sonode *sn, struct ring *r)
