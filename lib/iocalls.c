@@ -79,13 +79,18 @@ static inline bool never_waits(const struct sonode *sn, int flags, uint32_t word
 }
 
 /* What is to wait goes the long way, *ret has been sent then. An error that only one call is told of is handed on here. */
-static inline __attribute__((always_inline)) bool send_kernel(struct sonode *sn, struct toe_sonode *sh, uint32_t word, const void *buf,
-							      size_t len, int flags, ssize_t *ret)
+static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, const void *buf, size_t len, int flags, ssize_t *ret)
 {
+	struct toe_sonode *sh;
+	uint32_t word;
 	bool same;
 	long n;
 
-	if (!users_enter(sh, word))
+	if (!quick(sn, flags))
+		return false;
+	sh = ld_acq(&sn->sh);
+	word = ld_acq(&sh->word);
+	if (word_path(word) != TOE_PATH_KERNEL || !users_enter(sh, word))
 		return false;
 	n = sys6(SYS_sendto, sn->fd, (long)buf, len, flags | MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 	same = users_leave(sh, word);
@@ -96,35 +101,6 @@ static inline __attribute__((always_inline)) bool send_kernel(struct sonode *sn,
 		return false;
 	*ret = sys_result(n);
 	return true;
-}
-
-static inline __attribute__((always_inline)) bool send_hw(struct sonode *sn, uint32_t word, const void *buf, size_t len, ssize_t *ret)
-{
-	struct small s;
-
-	if (no_memory(buf, len))
-		return false;
-	*ret = (ssize_t)small_put(sn, word, buf, len, &s);
-	if (s.frame_len) {
-		sys3(SYS_write, s.fd, s.frame, (long)s.frame_len);
-		tx_settle(sn, &s.r, s.seq);
-	}
-	batch_check();
-	return *ret == (ssize_t)len;
-}
-
-static inline __attribute__((always_inline)) bool send_quick(struct sonode *sn, const void *buf, size_t len, int flags, ssize_t *ret)
-{
-	struct toe_sonode *sh;
-	uint32_t word;
-
-	if (!quick(sn, flags))
-		return false;
-	sh = ld_acq(&sn->sh);
-	word = ld_acq(&sh->word);
-	if (word_path(word) == TOE_PATH_KERNEL)
-		return send_kernel(sn, sh, word, buf, len, flags, ret);
-	return word_path(word) == TOE_PATH_HW && send_hw(sn, word, buf, len, ret);
 }
 
 static __attribute__((noinline)) ssize_t recv_buf(struct sonode *sn, int fd, void *buf, size_t len, int flags, enum io_kind kind)
@@ -289,6 +265,44 @@ static __attribute__((noinline)) ssize_t send_buf(struct sonode *sn, int fd, con
 	return io_send(sn, &io);
 }
 
+static inline __attribute__((always_inline)) bool send_small(struct sonode *sn, const void *buf, size_t len, int flags, ssize_t *ret)
+{
+	uint32_t word = sonode_word(sn);
+	struct small s;
+
+	if (word_path(word) != TOE_PATH_HW || !quick(sn, flags) || no_memory(buf, len))
+		return false;
+	*ret = (ssize_t)small_put(sn, word, buf, len, &s);
+	if (s.frame_len) {
+		sys3(SYS_write, s.fd, s.frame, (long)s.frame_len);
+		tx_settle(sn, &s.r, s.seq);
+	}
+	batch_check();
+	return *ret == (ssize_t)len;
+}
+
+/* Not on the kernel path, or not at once. Apart from send_any(), whose frame stays small; what it returns it returns to the
+ * application. */
+static inline __attribute__((always_inline)) ssize_t send_on(struct sonode *sn, int fd, const void *buf, size_t len, int flags,
+							     enum io_kind kind, size_t done)
+{
+	ssize_t n = (ssize_t)done;
+
+	if (sn && !done && send_small(sn, buf, len, flags, &n))
+		return n;
+	return send_buf(sn, fd, buf, len, flags, kind, (size_t)n);
+}
+
+static __attribute__((noinline)) ssize_t on_write(struct sonode *sn, int fd, const void *buf, size_t len, size_t done)
+{
+	return send_on(sn, fd, buf, len, 0, IO_WRITE, done);
+}
+
+static __attribute__((noinline)) ssize_t on_send(struct sonode *sn, int fd, const void *buf, size_t len, int flags, size_t done)
+{
+	return send_on(sn, fd, buf, len, flags, IO_SEND, done);
+}
+
 static inline __attribute__((always_inline)) ssize_t send_any(int fd, const void *buf, size_t len, int flags, enum io_kind kind)
 {
 	struct sonode *sn = sonode_get(fd);
@@ -296,7 +310,8 @@ static inline __attribute__((always_inline)) ssize_t send_any(int fd, const void
 
 	if (sn && send_quick(sn, buf, len, flags, &n))
 		return n;
-	return send_buf(sn, fd, buf, len, flags, kind, n > 0 ? (size_t)n : 0);
+	n = n > 0 ? n : 0;
+	return kind == IO_WRITE ? on_write(sn, fd, buf, len, (size_t)n) : on_send(sn, fd, buf, len, flags, (size_t)n);
 }
 
 ssize_t toe_write(int fd, const void *buf, size_t len)
