@@ -16,9 +16,9 @@ toed_start srv
 steady() {	# STYLE BYTES [OPTIONS]
 	local style=$1 bytes=$2
 	shift 2
-	offloadable server srv "$BIN/stream" -n 2 -w 1500 -s "$style" "$@" server ::
+	offloadable server srv "$BIN/stream" -n 2 -w 1000 -s "$style" "$@" server ::
 	eventually 10 logged server listening || fail "stream server did not start"
-	spawn client cli "$BIN/stream" -n 2 -w 1500 -b "$bytes" -S "$SEED" -s "$style" "$@" client "$SRV4"
+	spawn client cli "$BIN/stream" -n 2 -w 1000 -b "$bytes" -S "$SEED" -s "$style" "$@" client "$SRV4"
 	eventually 5 logged server connected || fail "no connection"
 	eventually 3 eval 'ctl offload --all >/dev/null; all_on hardware 2' || fail "not in hardware: $(ctl list)"
 	finish client 100 || fail "client, $style $* ($?)"
