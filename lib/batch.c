@@ -78,7 +78,8 @@ bool batch_put(struct sonode *sn, const struct ring *r)
 		batch.solo--;
 		return false;
 	}
-	if (batch.nr == TOE_MAX_BATCH || !tx_single(sn, r, &seq) || !qp_bind(sn, r) || !wait_ctx())	/* that one's end sends what the thread leaves */
+	/* wait_ctx(): its end sends what the thread leaves */
+	if (batch.nr == TOE_MAX_BATCH || !tx_single(sn, r, &seq) || !qp_bind(sn, r) || !wait_ctx())
 		return false;
 	busy(1);
 	if (slow() && batch.nr)

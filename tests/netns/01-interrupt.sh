@@ -26,7 +26,8 @@ clean() { [ -z "$(traces)" ]; }
 
 for round in 1 2 3 4 5 6; do
 	env --default-signal=INT "$ROOT/tests/run" --build "$B" 53-restart >"$LOGS/run" 2>&1 </dev/null &
-	PID[run]=$! ORDER+=(run)
+	runner=$!
+	PID[run]=$runner ORDER+=(run)
 	eventually 10 scenario || fail "the scenario did not start"
 	pause=$((RANDOM % 3)).$((RANDOM % 10))
 	sleep "$pause"
@@ -41,10 +42,10 @@ for round in 1 2 3 4 5 6; do
 	say "$what after $pause s"
 	finish run 100 2>/dev/null
 	if [ $round -ge 5 ]; then
-		[ -n "$(traces)" ] || say "it had not begun or was over"
+		[ -n "$(traces)" ] || fail "nothing of the scenario was there when it was killed"
 		sweep
 	fi
 	say "the runner has ended"
 	eventually 60 clean || fail "left after $what: $(traces)"
 done
-! compgen -G "/tmp/toet-run-${PID[run]:-0}.*" >/dev/null || fail "the runner's files are left"
+! compgen -G "/tmp/toet-run-$runner.*" >/dev/null || fail "the runner's files are left"

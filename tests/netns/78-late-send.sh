@@ -8,8 +8,10 @@
 # shellcheck source=tests/netns/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+export PYTHONPATH=$HELPERS
 cat >"$LOGS/late.py" <<'PY'
 import random, socket, sys
+from received import receive
 
 data = random.Random(7).randbytes(4000000)
 if sys.argv[1] == "server":
@@ -26,13 +28,7 @@ else:
     print("connected", flush=True)
     sys.stdin.readline()
     s.sendall(b"g")
-    got = bytearray()
-    while len(got) < len(data):
-        piece = s.recv(1 << 20)
-        if not piece:
-            break
-        got += piece
-    print("right" if got == data else "WRONG", len(got), flush=True)
+    receive(s, data)
     s.sendall(b"d")
 PY
 
