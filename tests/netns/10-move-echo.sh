@@ -37,6 +37,9 @@ for round in 1 2 3; do
 	[ "$(counter RX_SEGS)" = "$before" ] || fail "segments went through the RX engine after the upload"
 done
 [ "$(ctl stats | awk '/holds shorter than/ { n += $1 } END { print n + 0 }')" -ge 6 ] || fail "holds of 6 moves: $(ctl stats)"
+for refused in TX_MALFORMED TX_FOREIGN; do	# a message that is sent once more another way arrives, too
+	[ "$(counter $refused)" = 0 ] || fail "$refused is $(counter $refused)"
+done
 ctl offload --all || fail "last offload"
 echo quit >&3
 eventually 10 logged client closed || fail "client did not close"

@@ -33,9 +33,6 @@ for style in threads epoll epollet poll select; do
 done
 [ "$(counter RX_BYTES)" -gt 50000000 ] || fail "RX engine took $(counter RX_BYTES) bytes"
 [ "$(counter TX_BYTES)" -gt 50000000 ] || fail "TX engine sent $(counter TX_BYTES) bytes"
-for refused in TX_MALFORMED TX_FOREIGN; do	# a message that is sent once more another way arrives, too
-	[ "$(counter $refused)" = 0 ] || fail "$refused is $(counter $refused)"
-done
 [ "${1:-}" != veth ] || exit 0
 nothing_lost
 "$0" veth
