@@ -136,7 +136,15 @@ static __always_inline int cmd_to_hw(struct hw_conn *c)
 	if (clk->rtx_since || clk->ack_since)
 		mark_dirty(c);
 	if (c->qp)		/* cannot ring from here: the daemon wakes sleepers */
-		wake_bit(c);
+		wake_bit(c->qp, c->app, c->hw_connid);
+	return 0;
+}
+
+static __always_inline int cmd_wake(const struct hw_conn *c)
+{
+	if (c->state != TOE_HW)
+		return -EPERM;
+	wake_bit(c->qp, c->app, c->hw_connid);
 	return 0;
 }
 
@@ -307,6 +315,8 @@ static __always_inline int cmd_do(struct hw_conn *c, struct toe_cmd *cmd)
 		return cmd_next(c, cmd);
 	case TOE_CMD_RINGS:
 		return cmd_rings(c, cmd);
+	case TOE_CMD_WAKE:
+		return cmd_wake(c);
 	}
 	return -EINVAL;
 }

@@ -91,11 +91,12 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } qps SEC(".maps");
 
+/* struct bpf_devmap_val: interface, then program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, TOE_MAX_QPS);
-	__type(key, __u32);
-	__type(value, __u32);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, 2 * sizeof(__u32));
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } qp_dev SEC(".maps");
 
@@ -115,7 +116,6 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } nic_dev SEC(".maps");
 
-/* struct bpf_devmap_val: interface, then program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, TOE_MAX_NICS);

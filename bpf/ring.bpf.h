@@ -291,28 +291,31 @@ static __always_inline bool wake_armed(struct toe_qp_wake *w)
 	return *(volatile __u64 *)&w->armed && __sync_lock_test_and_set(&w->armed, 0) == 1;
 }
 
-/* Set the connection's wake bit in its queue pair. Returns the wake block, NULL
- * if no queue pair of its owner is bound. */
-static __always_inline struct toe_qp_wake *wake_bit(const struct hw_conn *c)
+/* Set a connection's wake bit in queue pair nr. Returns the wake block, NULL if the queue pair is not app's. */
+static __always_inline struct toe_qp_wake *wake_bit(__u32 nr, __u16 app, __u32 hw_connid)
 {
-	__u32 nr = c->qp;
 	struct toe_qp *qp = bpf_map_lookup_elem(&qps, &nr);
 	struct toe_qp_wake *w;
 
-	if (!nr || !qp || !qp->app || (qp->app != c->app && !(qp->flags & TOE_QP_PRIV)))
+	if (!nr || !qp || !qp->app || (qp->app != app && !(qp->flags & TOE_QP_PRIV)))
 		return NULL;
 	w = slab_chunk(qp->slab, qp->chunk);
 	if (w)
-		wake_set(w, c->hw_connid);
+		wake_set(w, hw_connid);
 	return w;
 }
 
-/* True: ring the doorbell of c->qp. */
-static __always_inline bool wake_app(const struct hw_conn *c)
+/* True: ring the doorbell of queue pair nr. */
+static __always_inline bool wake_qp(__u32 nr, __u16 app, __u32 hw_connid)
 {
-	struct toe_qp_wake *w = wake_bit(c);
+	struct toe_qp_wake *w = wake_bit(nr, app, hw_connid);
 
 	return w && wake_armed(w);
+}
+
+static __always_inline bool wake_app(const struct hw_conn *c)
+{
+	return wake_qp(c->qp, c->app, c->hw_connid);
 }
 
 /* True: the daemon sleeps, ring its doorbell. */

@@ -33,6 +33,13 @@ static __always_inline enum toe_ack_due ack_urgency(const struct rx *r)
 	return r->clk->ack_since ? TOE_ACK_SEVERAL : TOE_ACK_ONE;
 }
 
+/* Its acknowledgement is plain or can wait, and one that is on its way takes it along. */
+static __always_inline bool rx_rides(struct hw_conn *c, const struct rx *r)
+{
+	return (r->ev & RX_EV_ACK_DUE) && (r->ev & (RX_EV_ACK_NOW | RX_EV_STRETCH)) != RX_EV_ACK_NOW &&
+	       !(r->ev & RX_EV_RTX) && !toe_replay && ack_rides(c, r->ctl, r->clk, r->now.ms);
+}
+
 /* One verdict a frame: application, daemon, acknowledgement. */
 static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
 {
@@ -43,6 +50,8 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 		clock_flag(c, r->clk, TOE_CLK_RTX);
 	if (r->ev & RX_EV_PUMP)
 		clock_flag(c, r->clk, TOE_CLK_PUMP);
+	if (rx_rides(c, r))
+		return rx_bell(ctx, c);
 	ring = rx_doorbell(c, r, &qp);
 	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay && !ack_put_off(c, r->ctl, r->clk, &r->now))
 		return rx_reply(ctx, c, r);

@@ -19,7 +19,7 @@ static __always_inline int train_open(struct xdp_md *ctx, struct train *t)
 	if (data + TRAIN_OFF + sizeof(*t) > end)
 		return -1;
 	*t = *(struct train *)(data + TRAIN_OFF);
-	return t->kind == NOTE_BATCH || (t->hdr_len <= TOE_HDR_MAX + TOE_TAGS_MAX && t->l4_off < t->hdr_len) ? 1 : -1;
+	return t->kind == NOTE_BATCH || t->kind == NOTE_BELL || (t->hdr_len <= TOE_HDR_MAX + TOE_TAGS_MAX && t->l4_off < t->hdr_len) ? 1 : -1;
 }
 
 /* Which segment is this? -1: one too many, or of a train that is over. */
@@ -133,32 +133,80 @@ static __always_inline int train_segment(struct xdp_md *ctx, const struct train 
 	return train_alive(t) ? 0 : -1;
 }
 
-/* Has the engine made a newer one on this CPU, which is behind this one in the queue? */
-static __always_inline bool ack_superseded(const struct train *t)
+/* ---- acknowledgements ---- */
+
+static __always_inline struct ack_slot *ack_of(const struct train *t)
 {
 	__u32 zero = 0;
 	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
 	struct ack_slot *slot;
 
 	if (!cpu)
-		return false;
+		return NULL;
 	slot = &cpu->ack[t->hw_connid & (ACK_SLOTS - 1)];
-	return slot->hw_connid == t->hw_connid && slot->nr_cpu != t->nr_cpu;
+	return slot->hw_connid == t->hw_connid ? slot : NULL;
+}
+
+static __always_inline __u64 ack_word(__u32 *w, __u32 new, __u64 sum)
+{
+	sum = swap(sum, *w, new);
+	*w = new;
+	return sum;
+}
+
+/* It acknowledges what has arrived since it was made, too. */
+static __always_inline int ack_take_along(struct xdp_md *ctx, const struct train *t, const struct ack_slot *slot)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct tcphdr *th = data + t->l4_off;
+	__u32 *w = (__u32 *)th;
+	__u64 sum;
+
+	if ((void *)(th + 1) > end)
+		return -1;
+	sum = ack_word(w + 2, slot->w_ack, (__u16)~th->check);
+	sum = ack_word(w + 3, slot->w_window, sum);
+	if (t->hdr_len - t->l4_off > sizeof(*th)) {
+		if ((void *)(w + 8) > end)
+			return -1;
+		sum = ack_word(w + 6, slot->w_tsval, sum);
+		sum = ack_word(w + 7, slot->w_tsecr, sum);
+	}
+	th->check = ~csum_fold(sum);
+	return 0;
 }
 
 static __always_inline int ack_leave(struct xdp_md *ctx, const struct train *t)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
+	struct ack_slot *slot = ack_of(t);
+	struct ethhdr *eth;
 
-	if (ack_superseded(t)) {
+	if (slot && slot->nr_cpu != t->nr_cpu) {	/* a newer one is behind it */
 		count(RX_ACKS_SAVED);
 		return XDP_DROP;
 	}
-	if ((void *)(eth + 1) > end)
+	if (slot && slot->riders && ack_take_along(ctx, t, slot))
+		return XDP_DROP;
+	if (slot)
+		slot->waits = 0;
+	eth = (void *)(long)ctx->data;
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
 	eth->h_proto = t->proto;
 	return bpf_xdp_adjust_tail(ctx, (int)t->hdr_len - (int)(TRAIN_OFF + sizeof(*t))) ? XDP_DROP : XDP_PASS;
+}
+
+/* A doorbell for all that has arrived since it was made. The wake bit's atomic is a full barrier behind what was published. */
+static __always_inline int bell_leave(const struct train *t)
+{
+	struct ack_slot *slot = ack_of(t);
+
+	if (slot && slot->bell == t->qp)
+		slot->bell = 0;
+	if (!wake_qp(t->qp, t->app, t->hw_connid))
+		return XDP_DROP;
+	count(RX_DOORBELL);
+	return XDP_PASS;
 }
 
 /* ---- batches ---- */
@@ -248,6 +296,8 @@ int toe_train(struct xdp_md *ctx)
 		return XDP_PASS;
 	if (i > 0 && t.kind == NOTE_ACK)
 		return ack_leave(ctx, &t);
+	if (i > 0 && t.kind == NOTE_BELL)
+		return bell_leave(&t);
 	if (i > 0)
 		i = train_next(&t);
 	if (i >= 0 && t.kind == NOTE_BATCH)

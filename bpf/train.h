@@ -22,17 +22,21 @@ enum train_kind {
 	NOTE_TRAIN = 1,
 	NOTE_ACK = 2,		/* bpf/rx_reply.h */
 	NOTE_BATCH = 3,		/* struct toe_batch_item behind the note */
+	NOTE_BELL = 4,		/* bpf/rx_reply.h */
 };
 
 /* The note. EtherType 0 in the frame's header says that there is one: no other frame of an engine has that, and
  * no application writes what stands there. */
 struct train {
-	__u32 kind;		/* enum train_kind; NOTE_ACK has hw_connid, nr_cpu, proto and hdr_len, too, NOTE_BATCH nr_cpu, nr,
-				   nic and app */
+	__u32 kind;		/* enum train_kind; NOTE_ACK has hw_connid, nr_cpu, proto, l4_off and hdr_len, too, NOTE_BATCH nr_cpu, nr,
+				   nic and app, NOTE_BELL hw_connid, qp and app */
 	__u32 hw_connid;
 	__u32 gen;		/* when the train was made */
 	__u32 nr_cpu;		/* struct train_slot, struct ack_slot */
-	__u32 seq;		/* of the first segment */
+	union {
+		__u32 seq;	/* of the first segment */
+		__u32 qp;	/* BELL: whose doorbell it is */
+	};
 	__u32 base;		/* of the tx ring */
 	struct toe_ring_ref rx;	/* the control block stands there */
 	struct toe_ring_ref tx;
@@ -47,7 +51,7 @@ struct train {
 	__u8 last_flags;
 	__u8 v4;
 	__u8 nic;		/* BATCH: by which all segments leave */
-	__u16 app;		/* who sends them */
+	__u16 app;		/* who sends them; BELL: whom it wakes */
 };
 _Static_assert(sizeof(struct train) == 48, "train");
 _Static_assert(TRAIN_OFF + sizeof(struct train) <= TOE_BATCH_OFF, "the note would be over the items");
@@ -60,10 +64,23 @@ struct train_slot {
 	__u32 next;		/* segment to be made */
 };
 
-/* The newest acknowledgement of a connection on its way out of this CPU that another may stand for. */
+/*
+ * The newest acknowledgement of a connection on its way out of this CPU: the frame that is numbered nr_cpu. Segments that arrive while it
+ * waits are acknowledged by it, too (riders): what it is to say then stands here, in network byte order.
+ */
 struct ack_slot {
 	__u32 hw_connid;
 	__u32 nr_cpu;
+	__u32 waits;		/* it has not left */
+	__u32 riders;
+	__u32 since_ms;		/* it was made */
+	__u32 seq;		/* of the frame and acknowledged by it, host byte order */
+	__u32 ack;
+	__u32 w_ack;		/* words of the TCP header: acknowledgement, */
+	__u32 w_window;		/*   length, flags and window, */
+	__u32 w_tsval;		/*   timestamps */
+	__u32 w_tsecr;
+	__u32 bell;		/* queue pair whose doorbell waits to be rung for the riders, too; 0: none */
 };
 
 struct train_cpu {

@@ -145,12 +145,17 @@ static __always_inline int tx_batch(struct xdp_md *ctx, struct tx *t)
 	return bpf_redirect_map(t->train, 0, BPF_F_BROADCAST);
 }
 
-static __always_inline int tx_ring(const struct tx *t)
+static __always_inline int tx_ring(struct xdp_md *ctx, const struct tx *t)
 {
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
 	if (!t->priv) {
 		count(TX_FOREIGN);
 		return XDP_DROP;
 	}
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	eth->h_proto = bpf_htons(ETH_P_IP);	/* of the descriptor's bytes; 0 would say that there is a note (bpf/train.h) */
 	return bpf_redirect_map(&qp_dev, t->d.hw_connid, XDP_DROP);
 }
 
@@ -166,7 +171,7 @@ int toe_tx(struct xdp_md *ctx)
 		return XDP_DROP;
 	}
 	if (t.d.op == TOE_OP_RING)
-		return tx_ring(&t);
+		return tx_ring(ctx, &t);
 	if (t.d.op == TOE_OP_BATCH)
 		return tx_batch(ctx, &t);
 	c = tx_take(&t);

@@ -18,7 +18,7 @@ struct app {
 	char comm[16];
 	struct toe_sonode *sonodes;	/* shared, hostile */
 	uint32_t nr_moved;		/* entries written to what stands behind them */
-	unsigned int kicked;		/* turn of keep_scan() that woke it */
+	bool unheard;			/* keep_scan() wakes it: a doorbell may have been lost */
 	uint64_t wait_from, waited_ns;	/* mig_wait_users(): in the second since then */
 	/* private to app.c */
 	struct app_priv *priv;

@@ -170,11 +170,12 @@ static int tap_configure(struct ifreq *r)
 static int tap_attach(unsigned int qp)
 {
 	__u32 key = qp, ifindex = TOE_TAP_IFINDEX + qp;
+	struct bpf_devmap_val dev = { .ifindex = ifindex, .bpf_prog.fd = engine.train_prog };
 	int err = bpf_xdp_attach((int)ifindex, engine.tx_prog, XDP_FLAGS_DRV_MODE, NULL);
 
 	if (err)
 		return err;
-	return bpf_map_update_elem(engine.qp_dev, &key, &ifindex, BPF_ANY) ? -errno : 0;
+	return bpf_map_update_elem(engine.qp_dev, &key, &dev, BPF_ANY) ? -errno : 0;
 }
 
 int qp_tap_open(unsigned int qp)

@@ -458,15 +458,32 @@ static void look_unsent(const struct conn *c)
 		watch[c->hw_connid / 64] |= 1ULL << (c->hw_connid & 63);
 }
 
-/* A doorbell is a frame, and frames get lost: no memory, its TAP is down. Who has not moved since the last look though something is there
- * may sleep, and is woken once more. */
-static void look_unheard(struct conn *c, unsigned int turn)
+static void wake_again(struct conn *c)
 {
-	bool waits = rings_unheard(c, &c->heard);
+	struct toe_cmd cmd = { .op = TOE_CMD_WAKE, .flow = c->flow, .conn.cookie = c->cookie };
 
-	if (waits && c->app->kicked != turn) {
-		c->app->kicked = turn;
-		app_kick(c->app);
+	engine_cmd(&cmd);	/* on its way elsewhere, it is not the ring that tells */
+}
+
+/* A doorbell is a frame, and frames get lost: no memory, its TAP is down; some take the wake bit along (bpf/rx_reply.h). Who has not moved
+ * since the last look though something is there may sleep, and is woken once more. */
+static void look_unheard(struct conn *c)
+{
+	if (!rings_unheard(c, &c->heard))
+		return;
+	wake_again(c);
+	c->app->unheard = true;
+}
+
+/* Once each application, when all wake bits are set. */
+static void kick_unheard(void)
+{
+	struct app *app;
+
+	for (app = app_next(NULL); app; app = app_next(app)) {
+		if (app->unheard)
+			app_kick(app);
+		app->unheard = false;
 	}
 }
 
@@ -534,7 +551,7 @@ static void keep_scan(uint64_t now)
 		then = conn_next(c);
 		if (c->has_rings) {
 			look_unsent(c);
-			look_unheard(c, turn);
+			look_unheard(c);
 		}
 		if ((turn + c->hw_connid) % KEEP_LOOK == 0) {
 			keep_look_up(c);
@@ -544,6 +561,7 @@ static void keep_scan(uint64_t now)
 		if (c->keep_idle)
 			keep_alive(c, (uint32_t)(now / MS));
 	}
+	kick_unheard();
 }
 
 void conn_service(void)

@@ -37,6 +37,8 @@ enum toe_cmd_op {
 	/* HOLD of what was in HW: rx, tx and gen from conn, which hold the same bytes as those before, and
 	 * min.copied_seq and min.write_seq, which say where they begin and end, and min.wnd_limit. Republishes. */
 	TOE_CMD_RINGS = 9,
+	/* HW: set the wake bit again. The doorbell is the daemon's to ring. */
+	TOE_CMD_WAKE = 10,
 };
 
 #define TOE_CMD_RTX	8

@@ -10,7 +10,7 @@
  *                            timers must look at; set by the engines, never lost
  * slabs       array of maps  slab -> array, mmap, of chunks
  * qps         array          queue pair -> struct toe_qp
- * qp_dev      devmap         queue pair -> TAP
+ * qp_dev      devmap         queue pair -> TAP with toe_train, for doorbells; what is said of nic_reply below holds here, too
  * nics        array          NIC -> struct toe_nic
  * nic_dev     devmap         NIC -> interface
  * trains      array of maps  NIC * TOE_MAX_TRAIN + segments - 1 -> devmap, which names the interface that many times
@@ -107,7 +107,7 @@ struct toe_netval {
 	X(TX_TRAIN_SEGS, "segments that left in a train") \
 	X(TX_NO_TRAIN,	"trains and batches refused, the interface has none of that length") \
 	X(TX_TRAIN_LOST, "segments of a train that could not be made") \
-	X(RX_ACKS_SAVED, "acknowledgements that a newer one stood for") \
+	X(RX_ACKS_SAVED, "segments acknowledged by the frame of another") \
 	X(RX_OTHER_VLAN, "frames of known connections but for their VLAN tags, passed") \
 	X(TX_BATCHES,	"batches of segments of several connections") \
 	X(TX_BATCH_SEGS, "segments that left in a batch")

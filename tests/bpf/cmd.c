@@ -46,6 +46,7 @@ static void wrong_state(void **state)
 	assert_int_equal(op(TOE_CMD_HOLD, &c), 0);
 	c = test_conn();
 	assert_int_equal(op(TOE_CMD_LINK, &c), -EPERM);
+	assert_int_equal(op(TOE_CMD_WAKE, &c), -EPERM);
 	c = test_conn();
 	assert_int_equal(op(TOE_CMD_RTO, &c), -EPERM);
 	c = test_conn();
@@ -154,6 +155,17 @@ static void link_change(void **state)
 	assert_int_equal(conn()->ttl, 9);
 	assert_int_equal(conn()->nic, 4);
 	assert_int_equal(conn()->min.rcv_nxt, RCV0);
+}
+
+static void woken_again(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	assert_false(env_woken());
+	assert_int_equal(op(TOE_CMD_WAKE, &c), 0);
+	assert_true(env_woken());
+	assert_int_equal(conn()->state, TOE_HW);
 }
 
 /* SO_RCVBUF: the connection's next segments promise no more. */
@@ -385,7 +397,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(nobody), CASE(other_cookie), CASE(wrong_state), CASE(short_command), CASE(up_and_down),
-		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change),
+		CASE(hold_taken_over), CASE(published), CASE(delayed_ack_inherited), CASE(link_change), CASE(woken_again),
 		CASE(window_limit),
 		CASE(other_rings), CASE(timeout), CASE(holes), CASE(many_holes), CASE(timeout_with_sack),
 	};

@@ -205,11 +205,11 @@ static inline int env_on_held(void *arg, void *data, size_t len)
 static inline void env_qp(__u32 qp, __u16 app, __u16 flags, __u16 chunk)
 {
 	struct toe_qp q = { .app = app, .flags = flags, .chunk = chunk };
-	__u32 ifindex = TOE_TAP_IFINDEX + qp;
+	__u32 dev[2] = { TOE_TAP_IFINDEX + qp };
 
-	env_tap((int)ifindex);
+	env_tap((int)dev[0]);
 	env_put(env.tx->maps.qps, qp, &q);
-	env_put(env.tx->maps.qp_dev, qp, &ifindex);
+	env_put(env.tx->maps.qp_dev, qp, dev);
 }
 
 static inline void env_open(void)

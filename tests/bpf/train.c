@@ -464,26 +464,253 @@ static int arrive_at(__u32 seq)
 	return arrive(&s);
 }
 
-static void newest_ack(void **state)
+static void lone_acks(void **state)
 {
-	struct frame first, second;
+	struct frame first, bell;
 
 	(void)state;
 	assert_int_equal(arrive_at(RCV0), XDP_DROP);
 	assert_int_equal(arrive_at(RCV0 + MSS), XDP_REDIRECT);
 	assert_true(marked);
 	first = template;
-	assert_int_equal(next(&first).ack, RCV0 + 2 * MSS);	/* alone: it leaves */
-	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_DROP);
-	assert_int_equal(arrive_at(RCV0 + 3 * MSS), XDP_REDIRECT);
-	second = template;
-	arrive_at(RCV0 + 4 * MSS);
-	assert_int_equal(arrive_at(RCV0 + 5 * MSS), XDP_REDIRECT);
-	assert_int_equal(wagon(&second), XDP_DROP);
-	assert_int_equal(COUNTED(RX_ACKS_SAVED), 1);
-	assert_int_equal(next(&template).ack, RCV0 + 6 * MSS);
+	assert_int_equal(next(&first).ack, RCV0 + 2 * MSS);
 	assert_int_equal(out.len, hdr_room() - 14 + l3_off());
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_DROP);	/* that one has left: nothing to ride with */
+	assert_int_equal(arrive_at(RCV0 + 3 * MSS), XDP_REDIRECT);
+	first = template;
+	assert_int_equal(arrive_at(RCV0 + 4 * MSS), XDP_REDIRECT);
+	bell = template;
+	assert_int_equal(next(&first).ack, RCV0 + 5 * MSS);
+	assert_int_equal(wagon(&bell), XDP_DROP);
+	assert_int_equal(COUNTED(RX_ACKS_OUT), 2);
 	assert_int_equal(COUNTED(RX_ACKS_SAVED), 1);
+}
+
+/* Two segments from seq on, of which the second is acknowledged by a frame that waits: in template. */
+static void ack_waits(__u32 seq)
+{
+	arrive_at(seq);
+	assert_int_equal(arrive_at(seq + MSS), XDP_REDIRECT);
+	assert_true(marked);
+}
+
+static void check_riders(void)
+{
+	struct frame ack, bell;
+	struct seg s = plain(RCV0 + 2 * MSS, MSS), a;
+	__u32 later;
+
+	ack_waits(RCV0);
+	ack = template;
+	env_woken();
+	assert_int_equal(arrive(&s), XDP_REDIRECT);	/* the doorbell for all that follow */
+	assert_true(marked);
+	bell = template;
+	later = env.clock[ENV_ID].last_rx_ms += 900;	/* the engine's time, for 0.9 s */
+	for (s.len = 10, s.seq += MSS, s.tsval += 7; s.seq != RCV0 + 3 * MSS + 50; s.seq += s.len)
+		assert_int_equal(arrive(&s), XDP_DROP);
+	assert_int_equal(conn()->min.last_ack, s.seq);
+	assert_int_equal(conn()->unacked_segs, 0);
+	assert_int_equal(env_ctl()->ack_due, 0);
+	assert_int_equal(env_ctl()->rcv_nxt, s.seq);
+	assert_false(env_woken());
+	a = next(&ack);
+	assert_int_equal(a.ack, s.seq);
+	assert_int_equal(a.seq, SND0);
+	assert_int_equal(a.flags, ACK);
+	assert_int_equal(s.seq + (a.window << 5), conn()->min.rcv_adv);
+	if (conn()->min.opts & TOE_OPT_TS) {
+		assert_int_equal(a.tsecr, TS0 + 7);
+		assert_true(seq_geq(a.tsval, later + conn()->min.ts_off));
+	}
+	assert_int_equal(COUNTED(RX_ACKS_OUT), 1);
+	assert_int_equal(COUNTED(RX_ACKS_SAVED), 6);
+	env_wake(CHUNK_QP)->armed = 1;
+	assert_int_equal(wagon(&bell), XDP_PASS);
+	assert_true(env_woken());
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 0);
+	assert_int_equal(COUNTED(RX_DOORBELL), 1);
+}
+
+/* What arrives while an acknowledgement waits to leave is acknowledged by it, and one doorbell is for all. */
+static void riders(void **state)
+{
+	struct hw_conn c = test_conn();
+
+	(void)state;
+	check_riders();
+	c.min.opts &= (__u8)~TOE_OPT_TS;
+	make_hw(c);
+	env_ctl()->tx_left = SND0;
+	check_riders();
+}
+
+/* The bell: bits only where nobody sleeps, another one once it has left or the connection has another queue pair, never one of a stranger's. */
+static void bells(void **state)
+{
+	struct hw_conn c = test_conn();
+	struct frame bell, ack;
+
+	(void)state;
+	ack_waits(RCV0);
+	ack = template;
+	env_woken();
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_REDIRECT);
+	bell = template;
+	assert_int_equal(wagon(&bell), XDP_DROP);
+	assert_true(env_woken());
+	assert_int_equal(arrive_at(RCV0 + 3 * MSS), XDP_REDIRECT);
+	assert_true(marked);
+	assert_int_equal(arrive_at(RCV0 + 4 * MSS), XDP_DROP);
+	c = *conn();
+	c.qp = ENV_OTHER_QP;		/* another application's */
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	assert_int_equal(arrive_at(RCV0 + 5 * MSS), XDP_REDIRECT);
+	assert_true(marked);
+	env_wake(CHUNK_OTHER_QP)->armed = 1;
+	assert_int_equal(wagon(&template), XDP_DROP);
+	assert_int_equal(env_wake(CHUNK_OTHER_QP)->armed, 1);
+	assert_int_equal(env_wake(CHUNK_OTHER_QP)->words[ENV_ID / 64], 0);
+	env_wake(CHUNK_OTHER_QP)->armed = 0;
+	c = *conn();
+	c.qp = 0;
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	assert_int_equal(arrive_at(RCV0 + 6 * MSS), XDP_DROP);
+	assert_int_equal(next(&ack).ack, RCV0 + 7 * MSS);
+	assert_int_equal(COUNTED(RX_DOORBELL), 0);
+}
+
+/* A frame that waits for ever does not take all acknowledgements along: another one is made, and the older one, if it comes, does not leave. */
+static void lost_ack(void **state)
+{
+	struct frame lost;
+	__u32 seq = RCV0 + 2 * MSS;
+	struct seg s = plain(seq, 100);
+
+	(void)state;
+	ack_waits(RCV0);
+	lost = template;
+	for (int i = 0; i < 63; i++, s.seq += s.len)
+		arrive(&s);
+	assert_int_equal(conn()->min.last_ack, s.seq);
+	assert_int_equal(COUNTED(RX_ACKS_OUT), 1);
+	ack_waits(s.seq);
+	assert_int_equal(COUNTED(RX_ACKS_OUT), 2);
+	assert_int_equal(wagon(&lost), XDP_DROP);
+	assert_int_equal(next(&template).ack, s.seq + 2 * MSS);
+	assert_int_equal(COUNTED(RX_ACKS_SAVED), 64);
+}
+
+/* Its sequence number, or what it acknowledges, is not the newest any more. */
+static void passed_by(void **state)
+{
+	struct frame first, second;
+
+	(void)state;
+	ack_waits(RCV0);
+	first = template;
+	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_REDIRECT);
+	env.clock[ENV_ID].ack_since = 0;
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_REDIRECT);	/* the same number: it still will do */
+	assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), XDP_REDIRECT);
+	assert_int_equal(next(&first).ack, RCV0 + 3 * MSS);
+
+	ack_waits(RCV0 + 3 * MSS);
+	first = template;
+	assert_int_equal(train(SND0, 2, MSS), XDP_REDIRECT);
+	env_ctl()->tx_left = SND0 + 2 * MSS;
+	assert_int_equal(arrive_at(RCV0 + 5 * MSS), XDP_DROP);
+	assert_int_equal(arrive_at(RCV0 + 6 * MSS), XDP_REDIRECT);
+	second = template;
+	assert_int_equal(wagon(&first), XDP_DROP);
+	assert_int_equal(next(&second).seq, SND0 + 2 * MSS);
+	assert_int_equal(dissect(&out).ack, RCV0 + 7 * MSS);
+}
+
+static void ecn_echo(__u8 echo)
+{
+	struct hw_conn c = *conn();
+
+	c.ecn = echo;
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+}
+
+/* Who does not ride although a frame waits. */
+static void on_foot(void **state)
+{
+	struct seg probe = plain(RCV0 + 2 * MSS - 1, 0), s = plain(RCV0 + 5 * MSS, MSS);
+	struct frame first;
+
+	(void)state;
+	ack_waits(RCV0);
+	first = template;
+	assert_int_equal(arrive(&probe), XDP_REDIRECT);		/* the answer is for the peer's keepalive */
+	assert_false(marked);
+	ecn_echo(TOE_ECN_ECHO);
+	assert_int_equal(arrive_at(RCV0 + 2 * MSS), XDP_DROP);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_ONE);
+	ecn_echo(0);
+	assert_int_equal(arrive_at(RCV0 + 3 * MSS), XDP_REDIRECT);	/* the bell: it rides, and so does the one before */
+	assert_int_equal(env_ctl()->ack_due, 0);
+	assert_int_equal(arrive(&s), XDP_REDIRECT);		/* out of order */
+	assert_int_equal(arrive_at(RCV0 + 4 * MSS), XDP_REDIRECT);	/* the gap is filled; acknowledged by another frame */
+	assert_false(marked);
+	assert_int_equal(arrive_at(RCV0 + 6 * MSS), XDP_DROP);
+	assert_int_equal(env_ctl()->ack_due, TOE_ACK_ONE);
+	assert_int_equal(next(&first).ack, RCV0 + 4 * MSS);
+}
+
+/* What the daemon is to send again does not wait for the end of the run. */
+static void lost_segment(void **state)
+{
+	struct seg s = plain(RCV0 + 2 * MSS, MSS);
+	struct frame first;
+
+	(void)state;
+	assert_int_equal(train(SND0, 10, MSS), XDP_REDIRECT);
+	env_ctl()->tx_left = SND0 + 10 * MSS;
+	ack_waits(RCV0);
+	first = template;
+	s.nr_sack = 1;
+	s.sack[0][0] = SND0 + MSS;
+	s.sack[0][1] = SND0 + 6 * MSS;
+	env_wake(CHUNK_DAEMON)->armed = 1;
+	assert_int_equal(arrive(&s), XDP_REDIRECT);
+	assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 0);
+	assert_int_equal(next(&first).seq, SND0 + 10 * MSS);
+}
+
+static void become(__u32 hw_connid)
+{
+	struct hw_conn c = *conn();
+
+	c.hw_connid = hw_connid;
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+}
+
+/* Two connections whose numbers meet in one place: who has riders keeps it. */
+static void same_place(void **state)
+{
+	struct frame first, second;
+
+	(void)state;
+	ack_waits(RCV0);
+	first = template;
+	become(ENV_ID + 64);
+	ack_waits(RCV0 + 2 * MSS);
+	second = template;
+	assert_int_equal(next(&first).ack, RCV0 + 2 * MSS);	/* as it was made */
+	arrive_at(RCV0 + 4 * MSS);				/* a rider */
+	become(ENV_ID);
+	arrive_at(RCV0 + 5 * MSS);
+	assert_int_equal(arrive_at(RCV0 + 6 * MSS), XDP_REDIRECT);
+	assert_false(marked);
+	assert_int_equal(dissect(&template).ack, RCV0 + 7 * MSS);
+	become(ENV_ID + 64);
+	assert_int_equal(next(&second).ack, RCV0 + 5 * MSS);
+	become(ENV_ID);
+	ack_waits(RCV0 + 7 * MSS);
+	assert_int_equal(next(&template).ack, RCV0 + 9 * MSS);
 }
 
 /* What says more than "so far" leaves in any case, and stands for nothing else. */
@@ -535,6 +762,16 @@ static void other_frames(void **state)
 	assert_int_equal(wagon(fr), XDP_DROP);
 }
 
+/* Nothing of a descriptor is taken for the mark of a note. */
+static void daemon_rings(void **state)
+{
+	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_RING, .hw_connid = ENV_QP };
+
+	(void)state;
+	assert_int_equal(tx(&d, hdr_room(), TOE_QP_DAEMON), XDP_REDIRECT);
+	assert_int_equal(wagon(&template), XDP_PASS);
+}
+
 #define CASE(f) cmocka_unit_test_setup(f, start)
 
 int main(void)
@@ -543,7 +780,8 @@ int main(void)
 		CASE(segments), CASE(entry), CASE(every_length), CASE(mixed), CASE(ecn), CASE(malformed), CASE(refused),
 		CASE(ring_gone), CASE(batches), CASE(batch_lengths), CASE(batch_refused), CASE(acks_wait), CASE(not_for_ever),
 		CASE(sack_stays_due),
-		CASE(two_trains), CASE(newest_ack),
+		CASE(two_trains), CASE(lone_acks), CASE(riders), CASE(bells), CASE(lost_ack), CASE(passed_by),
+		CASE(on_foot), CASE(lost_segment), CASE(same_place), CASE(daemon_rings),
 		CASE(telling_acks), CASE(other_frames),
 	};
 
