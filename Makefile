@@ -147,6 +147,7 @@ $(bench_bpf_bins): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) $(LDFLAGS) -o $@ $< -lcmocka $(bpf_libs)
 $(B)/tests/helpers/xdpbeside: helper_libs := $(bpf_libs)
+$(B)/tests/helpers/jsonget: helper_libs := -ljson-c
 $(helpers) $(filter-out $(bench_bpf_bins),$(bench_bins)): %: %.o
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $^ $(helper_libs)

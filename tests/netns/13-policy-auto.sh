@@ -23,7 +23,7 @@ client() {	# PORT: its orders are written to descriptor $fd
 	echo 100 >&$fd
 	eventually 10 logged "client$1" '^ok 100$' || fail "no echo, port $1"
 }
-[ "$(ctl --json stats | python3 "$HELPERS/jsonget" --list policy)" = auto ] || fail "policy is not auto"
+[ "$(ctl --json stats | "$BIN/jsonget" --list policy)" = auto ] || fail "policy is not auto"
 client 7200
 client 7101
 client 7100

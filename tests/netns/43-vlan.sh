@@ -64,7 +64,7 @@ refused() {	# WHEN REASON
 	ctl offload --all >"$LOGS/refused" 2>&1 && fail "$1: offloaded: $(ctl list)"
 	logged refused "$2" || fail "$1: the reason is not '$2': $(cat "$LOGS/refused")"
 }
-listed() { [ "$(ctl --json list | python3 "$HELPERS/jsonget" --count "$1" "$2")" = 1 ]; }
+listed() { [ "$(ctl --json list | "$BIN/jsonget" --count "$1" "$2")" = 1 ]; }
 
 both_ways() {	# ADDRESS TAGS: moved there and back, with bytes on either path
 	local rx tx other

@@ -21,7 +21,7 @@ mkfifo "$LOGS/orders"
 spawn old cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders-old"
 eventually 10 logged old connected || fail "the old client did not connect"
 # The server says hello with its next request, and tells which connections it has.
-known() { [ "$(ctl --json list | python3 "$HELPERS/jsonget" --list pid | grep -cvx 0)" = 2 ]; }
+known() { [ "$(ctl --json list | "$BIN/jsonget" --list pid | grep -cvx 0)" = 2 ]; }
 nr=0
 for round in first second third; do
 	spawn client cli python3 "$HELPERS/echo" client "$SRV4" 7100 "$LOGS/orders"

@@ -24,7 +24,7 @@ load_start
 n=$((2 * LOAD_CONNS))
 uploads=$(counter uploads)
 
-macs() { ctl --json show --all | python3 "$HELPERS/jsonget" --count "$1" "$2"; }
+macs() { ctl --json show --all | "$BIN/jsonget" --count "$1" "$2"; }
 with_mac() { [ "$(macs "$1" "$2")" = $n ]; }
 followed() {	# FIELD MAC
 	eventually 10 with_mac "$1" "$2" || fail "$(macs "$1" "$2") of $n connections use $1 $2"

@@ -44,7 +44,7 @@ topo_router() {
 	eventually 5 reaches fd99:2::2 || fail "no IPv6 traffic"
 }
 
-mss_at_most() { ctl --json show --all | python3 "$HELPERS/jsonget" --list snd_mss | awk -v m="$1" '$1 > m { bad = 1 } END { exit bad }'; }
+mss_at_most() { ctl --json show --all | "$BIN/jsonget" --list snd_mss | awk -v m="$1" '$1 > m { bad = 1 } END { exit bad }'; }
 smaller() {	# MTU HEADERS: offloaded again, with segments that fit
 	flowing || fail "the streams stand still"
 	eventually 10 mss_at_most $(($1 - $2)) || fail "segments do not fit MTU $1: $(ctl --json show --all | grep snd_mss)"

@@ -54,6 +54,6 @@ for mode in idle unread unsent both linger; do
 	[ "$saw" = "$want" ] || fail "$mode: the peer of an application under libtoe $saw, kernel only: $want"
 	run $mode hardware
 	[ "$saw" = "$want" ] || fail "$mode: the peer $saw, kernel only: $want"
-	[ "$(ctl --json list | python3 "$HELPERS/jsonget" --count pid "${PID[app]:-x}")" = 0 ] || fail "entries left"
+	[ "$(ctl --json list | "$BIN/jsonget" --count pid "${PID[app]:-x}")" = 0 ] || fail "entries left"
 done
-eventually 10 eval '[ "$(ctl --json list | python3 "$HELPERS/jsonget" --list cookie | wc -w)" = 0 ]' || fail "entries are left: $(ctl list)"
+eventually 10 eval '[ "$(ctl --json list | "$BIN/jsonget" --list cookie | wc -w)" = 0 ]' || fail "entries are left: $(ctl list)"

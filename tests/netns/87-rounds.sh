@@ -27,7 +27,7 @@ lives() {	# NUMBER
 }
 
 taps() { nsenter --net="$RUNDIR/netns" ip -br link | grep -c '^toe'; }
-conns_left() { ctl --json list | python3 "$HELPERS/jsonget" --list cookie | wc -w; }
+conns_left() { ctl --json list | "$BIN/jsonget" --list cookie | wc -w; }
 none_left() { [ "$(conns_left)" = 0 ] && [ "$(taps)" = 1 ]; }
 
 # Name and value of all that could leak, one a line; memory in KiB, without the pages of maps, of which more are

@@ -18,7 +18,7 @@ load_pair epoll 7000 36000000 150000
 LOAD_ADDR=$SRV6 load_pair threads 7001 36000000 150000
 eventually 10 all_on kernel 20 || fail "only $(on_path kernel) connections seen"
 
-because() { ctl --json list | python3 "$HELPERS/jsonget" --count why "$1"; }
+because() { ctl --json list | "$BIN/jsonget" --count why "$1"; }
 some_hw() { ctl offload --all >"$LOGS/offload" 2>&1; [ "$(on_path hardware)" -ge "$1" ]; }
 reset() { ctl upload --all >/dev/null; eventually 5 in_kernel || fail "upload: $(on_path hardware) still in hardware"; }
 

@@ -50,7 +50,7 @@ moves=0 moved=0 kills=0 end=$((SECONDS + seconds))
 ask() {	# VERB SELECTION: what it says is counted; a refusal is none of this test's business
 	local n
 	# shellcheck disable=SC2086 # a selection is several words
-	n=$(ctl --json "$1" $2 2>/dev/null | python3 "$HELPERS/jsonget" moved 2>/dev/null)
+	n=$(ctl --json "$1" $2 2>/dev/null | "$BIN/jsonget" moved 2>/dev/null)
 	moves=$((moves + 1)) moved=$((moved + ${n:-0}))
 }
 

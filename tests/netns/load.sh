@@ -43,7 +43,7 @@ in_kernel() { [ "$(on_path hardware)" = 0 ]; }
 # load_kernel REASON: all have been uploaded, for that reason
 load_kernel() {
 	eventually 10 in_kernel || fail "$(on_path hardware) connections are still in hardware"
-	[ -z "${1:-}" ] || [ "$(ctl --json list | python3 "$HELPERS/jsonget" --count why "$1")" -gt 0 ] ||
+	[ -z "${1:-}" ] || [ "$(ctl --json list | "$BIN/jsonget" --count why "$1")" -gt 0 ] ||
 		fail "the reason is not '$1': $(ctl list)"
 	load_alive
 }
