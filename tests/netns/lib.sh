@@ -17,8 +17,6 @@ RUNDIR=/run/$RUN
 BPFFS=/sys/fs/bpf/$RUN
 LOGS=$(mktemp -d "/tmp/$RUN.XXXXXX")
 chmod 711 "$LOGS"
-mkfifo "$LOGS/never"
-exec 99<>"$LOGS/never"
 ln -s "$B/libtoe.so" "$LOGS/libtoe.so"
 export TOE_LIB=$LOGS/libtoe.so	# LD_PRELOAD takes no path with a space, the checkout may have one
 # A build with ASAN=1: its runtime goes into the programs under libtoe too, behind libtoe, whose calls then pass
@@ -41,7 +39,6 @@ ORDER=()
 TOED_PID=
 
 say() { printf '%(%T)T %s\n' -1 "$*"; }
-pause() { read -r -t "$1" -u 99 || :; }	# sleep, without a process: what waits looks often
 fail() {
 	local ns
 	echo "FAIL: $*"
@@ -59,7 +56,7 @@ need() { local p; for p in "$@"; do type -p "$p" >/dev/null || skip "no $p"; don
 
 in_ns() { local ns=$1; shift; nsenter --net="/run/netns/$RUN-$ns" -- "$@"; }
 
-exec_ns() { local ns=$1; shift; exec nsenter --net="/run/netns/$RUN-$ns" -- "$@" 99>&-; }	# $! is the command
+exec_ns() { local ns=$1; shift; exec nsenter --net="/run/netns/$RUN-$ns" -- "$@"; }	# $! is the command
 
 # spawn NAME NS COMMAND...: in the background, output to $LOGS/NAME, input from STDIN (a FIFO) or nothing
 spawn() {
@@ -84,7 +81,7 @@ alive() { kill -0 "${PID[$1]}" 2>/dev/null; }
 # finish NAME [SECONDS]: wait for its end; its exit status, 124 if it did not end
 finish() {
 	local name=$1 left=$((${2:-60} * 10 * ${TOE_PATIENCE:-1})) rc
-	while alive "$name" && ((left-- > 0)); do pause 0.1; done
+	while alive "$name" && ((left-- > 0)); do sleep 0.1; done
 	alive "$name" && return 124
 	wait "${PID[$name]}"
 	rc=$?
@@ -96,7 +93,7 @@ stop() {
 	local name=$1 left=${2:-50} pid=${PID[$1]:-}
 	[ -n "$pid" ] || return 0
 	kill -TERM "$pid" 2>/dev/null
-	while kill -0 "$pid" 2>/dev/null && ((left-- > 0)); do pause 0.1; done
+	while kill -0 "$pid" 2>/dev/null && ((left-- > 0)); do sleep 0.1; done
 	kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	unset "PID[$name]"
@@ -106,7 +103,7 @@ stop() {
 eventually() {
 	local left=$(($1 * 20 * ${TOE_PATIENCE:-1})) end=$((SECONDS + 5 + $1 * 2 * ${TOE_PATIENCE:-1}))
 	shift
-	until "$@"; do ((left-- > 0 && SECONDS < end)) || return 1; pause 0.05; done
+	until "$@"; do ((left-- > 0 && SECONDS < end)) || return 1; sleep 0.05; done
 }
 
 listening() { in_ns "$1" ss -Hltn "sport = :$2" | grep -q .; }
@@ -212,7 +209,7 @@ toed_stop() {
 	[ -n "$TOED_PID" ] || return 0
 	kill -TERM "$TOED_PID" 2>/dev/null
 	kill -CONT "$TOED_PID" 2>/dev/null	# a test may have stopped it
-	while toed_alive && ((left-- > 0)); do pause 0.1; done
+	while toed_alive && ((left-- > 0)); do sleep 0.1; done
 	if toed_alive; then
 		echo "toed does not stop"
 		kill -KILL "$TOED_PID"
