@@ -420,4 +420,10 @@ static inline const struct hw_conn *conn(void)
 	return c;
 }
 
+/* The entry becomes c, behind the engines' back. */
+static inline void put_conn(const struct hw_conn *c)
+{
+	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c->min.flow, c, BPF_EXIST));
+}
+
 #endif

@@ -346,14 +346,14 @@ static void batch_refused(void **state)
 	env_ctl()->tx_filled = SND0 + 100;
 	assert_int_equal(batch(it, 2, 1000, ENV_QP), XDP_REDIRECT);
 	c.nic++;							/* the route has changed meanwhile */
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	put_conn(&c);
 	assert_int_equal(wagon(&template), XDP_DROP);
 	assert_int_equal(COUNTED(TX_NO_TRAIN), 1);
 	assert_int_equal(batch(it, 2, 1000, ENV_QP), XDP_DROP);		/* none of that many there */
 	assert_int_equal(COUNTED(TX_NO_TRAIN), 2);
 	c.nic--;
 	c.state = TOE_HOLD;
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	put_conn(&c);
 	assert_int_equal(one_of_two(it, ENV_QP), XDP_DROP);
 	assert_int_equal(COUNTED(TX_STATE), 1);
 	it[0].gen++;
@@ -427,7 +427,7 @@ static void not_for_ever(void **state)
 	env_ctl()->tx_left = SND0 - 1;
 	for (size_t i = 0; i < NR(with); i++) {
 		c.last_tx_ms = env.clock[ENV_ID].last_rx_ms - with[i].age_ms;
-		TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+		put_conn(&c);
 		assert_int_equal(tx(&ack_op, hdr_room(), ENV_QP), with[i].waits ? XDP_DROP : XDP_REDIRECT);
 	}
 }
@@ -564,7 +564,7 @@ static void bells(void **state)
 	assert_int_equal(arrive_at(RCV0 + 4 * MSS), XDP_DROP);
 	c = *conn();
 	c.qp = ENV_OTHER_QP;		/* another application's */
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	put_conn(&c);
 	assert_int_equal(arrive_at(RCV0 + 5 * MSS), XDP_REDIRECT);
 	assert_true(marked);
 	env_wake(CHUNK_OTHER_QP)->armed = 1;
@@ -574,7 +574,7 @@ static void bells(void **state)
 	env_wake(CHUNK_OTHER_QP)->armed = 0;
 	c = *conn();
 	c.qp = 0;
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	put_conn(&c);
 	assert_int_equal(arrive_at(RCV0 + 6 * MSS), XDP_DROP);
 	assert_int_equal(next(&ack).ack, RCV0 + 7 * MSS);
 	assert_int_equal(COUNTED(RX_DOORBELL), 0);
@@ -632,7 +632,7 @@ static void ecn_echo(__u8 echo)
 	struct hw_conn c = *conn();
 
 	c.ecn = echo;
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	put_conn(&c);
 }
 
 /* Who does not ride although a frame waits. */
@@ -685,7 +685,7 @@ static void become(__u32 hw_connid)
 	struct hw_conn c = *conn();
 
 	c.hw_connid = hw_connid;
-	TRY(!bpf_map_update_elem(env_map(env.tx->maps.hw_conn_t), &c.min.flow, &c, BPF_EXIST));
+	put_conn(&c);
 }
 
 /* Two connections whose numbers meet in one place: who has riders keeps it. */
