@@ -28,10 +28,8 @@ static __always_inline __u64 csum_pseudo(const struct toe_flow *f, __u32 l4_len)
  * was checked against the frame's end. 512 is the most that 6.1 takes. */
 #define CSUM_PIECE(p, end, sum, n) ({					\
 	int __ok = (void *)(p) + (n) <= (end);				\
-	if (__ok) {							\
+	if (__ok)							\
 		(sum) = bpf_csum_diff(NULL, 0, (__be32 *)(p), (n), (sum)); \
-		(p) += (n);						\
-	}								\
 	__ok;								\
 })
 
@@ -42,20 +40,26 @@ static __always_inline __u64 csum_pseudo(const struct toe_flow *f, __u32 l4_len)
 		_Pragma("unroll")					\
 		for (int __i = 0; __i < (n) / 4; __i++)			\
 			(sum) += ((__u32 *)(p))[__i];			\
-		(p) += (n);						\
 	}								\
 	__ok;								\
 })
 
-static __always_inline int csum_tail(const __u8 *p, void *end, __u32 len, __u64 *sum)
+/* Where the piece of n bytes stands, n the power of 2 whose bit is set in len: the larger ones are before it. From len, as what was
+ * summed so far would be another number for the verifier behind each choice of pieces. */
+#define CSUM_AT(len, n) ((len) & (0xfff & ~(2U * (n) - 1)))
+
+static __always_inline int csum_tail(const __u8 *from, void *end, __u32 len, __u64 *sum)
 {
 	if (len & 2) {
+		const __u8 *p = from + CSUM_AT(len, 2);
+
 		if ((void *)(p + 2) > end)
 			return -1;
 		*sum += *(__u16 *)p;
-		p += 2;
 	}
 	if (len & 1) {
+		const __u8 *p = from + CSUM_AT(len, 1);
+
 		if ((void *)(p + 1) > end)
 			return -1;
 		*sum += *p;
@@ -63,31 +67,31 @@ static __always_inline int csum_tail(const __u8 *p, void *end, __u32 len, __u64 
 	return 0;
 }
 
-/* Sum over len bytes from p on, as they lie in memory; -1: not all there.
- * *sum on entry: what to add. */
-static __always_inline int csum_bytes(__u8 *p, void *end, __u32 len, __u64 *total)
+/* Sum over len bytes, at most TOE_MAX_FRAME, from `from` on, as they lie in memory; -1: not all there.
+ * *total on entry: what to add. */
+static __always_inline int csum_bytes(__u8 *from, void *end, __u32 len, __u64 *total)
 {
 	__u32 sum = 0;
 
-	for (int i = 0; i < 8 && len >= 512; i++, len -= 512)
-		if (!CSUM_PIECE(p, end, sum, 512))
+	for (__u32 at = 0; at < 4096 && at + 512 <= len; at += 512)
+		if (!CSUM_PIECE(from + at, end, sum, 512))
 			return -1;
-	if ((len & 256) && !CSUM_PIECE(p, end, sum, 256))
+	if ((len & 256) && !CSUM_PIECE(from + CSUM_AT(len, 256), end, sum, 256))
 		return -1;
-	if ((len & 128) && !CSUM_PIECE(p, end, sum, 128))
+	if ((len & 128) && !CSUM_PIECE(from + CSUM_AT(len, 128), end, sum, 128))
 		return -1;
-	if ((len & 64) && !CSUM_WORDS(p, end, *total, 64))
+	if ((len & 64) && !CSUM_WORDS(from + CSUM_AT(len, 64), end, *total, 64))
 		return -1;
-	if ((len & 32) && !CSUM_WORDS(p, end, *total, 32))
+	if ((len & 32) && !CSUM_WORDS(from + CSUM_AT(len, 32), end, *total, 32))
 		return -1;
-	if ((len & 16) && !CSUM_WORDS(p, end, *total, 16))
+	if ((len & 16) && !CSUM_WORDS(from + CSUM_AT(len, 16), end, *total, 16))
 		return -1;
-	if ((len & 8) && !CSUM_WORDS(p, end, *total, 8))
+	if ((len & 8) && !CSUM_WORDS(from + CSUM_AT(len, 8), end, *total, 8))
 		return -1;
-	if ((len & 4) && !CSUM_WORDS(p, end, *total, 4))
+	if ((len & 4) && !CSUM_WORDS(from + CSUM_AT(len, 4), end, *total, 4))
 		return -1;
 	*total += sum;
-	return csum_tail(p, end, len, total);
+	return csum_tail(from, end, len, total);
 }
 
 /*

@@ -33,6 +33,10 @@ static __always_inline struct toe_ring_ctl *ring_ctl(const struct hw_conn *c)
 	return ring_ctl_of(c->rx);
 }
 
+struct ring_page {		/* what a control block lies in (toe/limits.h) */
+	__u8 b[TOE_CTL_SIZE];
+};
+
 enum ring_way {			/* a constant for each caller: none of it is left in a program */
 	RING_PUT,		/* frame to ring */
 	RING_GET,		/* ring to frame */
@@ -97,8 +101,8 @@ static __always_inline int ring_piece(struct xdp_md *ctx, struct ring_bytes *b, 
 
 /*
  * off_len: from where in the ring (above), and how many bytes. Three pieces at most: the ring's end, its first bytes, what follows
- * them. To be called from a function that is not inlined: 6.1 allows a program and its deepest calls 512 bytes of
- * stack in all, and follows what comes behind for each way through this.
+ * them. To be called from a global function: 6.1 allows a program and its deepest calls 512 bytes of
+ * stack in all, and what comes behind would be followed for each way through this.
  */
 static __always_inline int ring_copy(struct xdp_md *ctx, const struct toe_ring_ref *r, void *hot, __u64 off_len,
 				     __u32 at_frame, enum ring_way way)

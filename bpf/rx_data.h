@@ -105,10 +105,10 @@ static __always_inline __u32 text_base(const struct hw_conn *c, const struct rx 
 	return ring_near(ring_size(c->rx), r->ctl->rx_base, r->read);
 }
 
-static __noinline int text_copy(struct xdp_md *ctx, const struct toe_ring_ref *rx, struct toe_ring_ctl *ctl, __u64 off_len,
-				__u32 at_frame)
+/* Global: as ring_copy() has many ways. */
+__noinline int text_copy(struct xdp_md *ctx, struct toe_ring_ref *rx, struct ring_page *page, __u64 off_len, __u32 at_frame)
 {
-	return ring_copy(ctx, rx, ring_hot_rx(ctl), off_len, at_frame, RING_PUT);
+	return rx && page ? ring_copy(ctx, rx, ring_hot_rx(page), off_len, at_frame, RING_PUT) : -1;
 }
 
 /* Returns 0, or -1: dropped, but an acknowledgement is due all the same. */
@@ -118,7 +118,7 @@ static __always_inline int text_place(struct xdp_md *ctx, struct hw_conn *c, con
 	__u64 off = ring_off(ring_size(c->rx), base, t->seq);
 
 	PUT(r->ctl->rx_base, base);
-	if (text_copy(ctx, &c->rx, r->ctl, off << 32 | (t->end - t->seq), t->off)) {
+	if (text_copy(ctx, &c->rx, (void *)r->ctl, off << 32 | (t->end - t->seq), t->off)) {
 		count(RX_BAD_RING);
 		return -1;
 	}

@@ -112,13 +112,13 @@ static __always_inline int train_headers(struct xdp_md *ctx, const struct train 
 	return 0;
 }
 
-static __noinline int tx_bytes(struct xdp_md *ctx, const struct toe_ring_ref *tx, struct toe_ring_ctl *ctl, __u64 off_len,
-			       __u32 at_frame)
+/* Global: as ring_copy() has many ways. */
+__noinline int tx_bytes(struct xdp_md *ctx, struct toe_ring_ref *tx, struct ring_page *page, __u64 off_len, __u32 at_frame)
 {
-	return ring_copy(ctx, tx, ring_hot_tx(ctl), off_len, at_frame, RING_GET);
+	return tx && page ? ring_copy(ctx, tx, ring_hot_tx(page), off_len, at_frame, RING_GET) : -1;
 }
 
-static __always_inline int train_segment(struct xdp_md *ctx, const struct train *t, __u32 i)
+static __always_inline int train_segment(struct xdp_md *ctx, struct train *t, __u32 i)
 {
 	__u32 len = i + 1 == t->nr ? t->last : t->len;
 	__u64 off = ring_off(ring_size(t->tx), t->base, t->seq + i * t->len);
@@ -128,7 +128,7 @@ static __always_inline int train_segment(struct xdp_md *ctx, const struct train 
 		return -1;
 	if (len < t->len && bpf_xdp_adjust_tail(ctx, (int)len - (int)t->len))
 		return -1;
-	if (tx_bytes(ctx, &t->tx, ctl, off << 32 | len, t->hdr_len) || train_headers(ctx, t, i, len))
+	if (tx_bytes(ctx, &t->tx, (void *)ctl, off << 32 | len, t->hdr_len) || train_headers(ctx, t, i, len))
 		return -1;
 	return train_alive(t) ? 0 : -1;
 }
@@ -232,7 +232,7 @@ static __always_inline int batch_item(struct xdp_md *ctx, const struct train *no
 }
 
 /* The frame gets its length, its bytes and their sum. The entry's lock keeps the ring its own. */
-static __always_inline int batch_fill(struct xdp_md *ctx, const struct hw_conn *c, struct tx *t)
+static __always_inline int batch_fill(struct xdp_md *ctx, struct hw_conn *c, struct tx *t)
 {
 	__u32 off = hdr_len(c), have = ctx->data_end - ctx->data;
 	__u64 at = ring_off(ring_size(c->tx), t->ctl->tx_base, t->d.seq);
@@ -240,7 +240,7 @@ static __always_inline int batch_fill(struct xdp_md *ctx, const struct hw_conn *
 	__u64 sum = 0;
 
 	if (off + t->d.len > have || hdr_resize(ctx, off + t->d.len) ||
-	    tx_bytes(ctx, &c->tx, t->ctl, at << 32 | t->d.len, off))
+	    tx_bytes(ctx, &c->tx, (void *)t->ctl, at << 32 | t->d.len, off))
 		return -1;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;

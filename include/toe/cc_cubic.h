@@ -31,7 +31,7 @@ TOE_PURE __u32 cubic_root(__u64 v)
 	for (int bit = 20; bit >= 0; bit--) {
 		__u64 y = x | 1ULL << bit;
 
-		x = y * y * y <= v ? y : x;
+		x = toe_blur(y * y * y <= v ? y : x, v);
 	}
 	return x;
 }

@@ -27,21 +27,6 @@ TOE_PURE int ival_holds(const struct toe_ival *iv, __u32 s, __u32 e)
 	return !ival_empty(iv) && seq_leq(iv->start, s) && seq_geq(iv->end, e);
 }
 
-/* n, for the verifier anything: one that it can follow it follows, through a loop once for each value. any: what it does
- * not know. */
-TOE_PURE __u32 ival_blur(__u32 n, __u32 any)
-{
-#ifdef __bpf__
-	__u32 same = any;
-
-	asm volatile("" : "+r"(same));
-	n += any - same;
-#else
-	(void)any;
-#endif
-	return n;
-}
-
 /* Free slots in between go to the end. */
 TOE_PURE void ival_pack(struct toe_ival set[TOE_NR_OOO])
 {
@@ -56,7 +41,7 @@ TOE_PURE void ival_pack(struct toe_ival set[TOE_NR_OOO])
 			set[i].end = set[i].start;
 			set[n & (TOE_NR_OOO - 1)] = iv;
 		}
-		n = ival_blur(n + 1, iv.start);
+		n = toe_blur(n + 1, iv.start);
 	}
 }
 
@@ -83,8 +68,8 @@ TOE_PURE int ival_add(struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e)
 		carry.start = seq_min(carry.start, iv->start);
 		carry.end = seq_max(carry.end, iv->end);
 		iv->end = iv->start;
-		gap |= met;
-		met = 1;
+		gap = met;
+		met = toe_blur(1, iv->start);
 	}
 	if (!room && !met)
 		return -1;
@@ -115,7 +100,7 @@ TOE_PURE __u32 ival_take(struct toe_ival set[TOE_NR_OOO], __u32 nxt)
 			continue;
 		nxt = seq_max(nxt, iv->end);
 		iv->end = iv->start;
-		taken = 1;
+		taken = toe_blur(1, iv->start);
 	}
 	if (taken)
 		ival_pack(set);
@@ -138,7 +123,7 @@ TOE_PURE int ival_common(const struct toe_ival set[TOE_NR_OOO], __u32 s, __u32 e
 			continue;
 		common->start = seq_max(iv->start, s);
 		common->end = seq_min(iv->end, e);
-		found = 1;
+		found = toe_blur(1, iv->start);
 	}
 	return found;
 }

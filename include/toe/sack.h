@@ -172,7 +172,7 @@ TOE_PURE void sack_refill(struct hw_rec *r)
 TOE_PURE int sack_near_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us, __u32 min_rtt_us)
 {
 	__u32 high = r->high_sack;
-	int at = sack_room(r), told = seq_after(e, high);
+	int at = toe_blur(sack_room(r), high), told = seq_after(e, high);
 
 	if (told)
 		sack_above(r, at, seq_max(s, high), e, now_us);
@@ -195,7 +195,7 @@ TOE_PURE int sack_near_block(struct hw_rec *r, __u32 s, __u32 e, __u32 now_us, _
 		}
 		sack_arrived(r, h, seq_min(e, h->end), now_us, min_rtt_us);
 		hole_cut(h, s, e);
-		told = 1;
+		told = toe_blur(1, h->end);
 	}
 	return told;
 }
@@ -277,7 +277,7 @@ TOE_PURE int sack_mark(struct hw_rec *r, struct sack_sum *sum, __u32 now_us, __u
 
 		if (hole_empty(h))
 			continue;
-		found |= hole_lost(r, i, now_us, rtt_us, wait_us);
+		found = toe_blur(found | hole_lost(r, i, now_us, rtt_us, wait_us), h->end);
 		sum->holes += h->end - h->start;
 		sum->rtx += h->rxt - h->start;
 		if (r->lost & (1U << i))
@@ -290,10 +290,12 @@ TOE_PURE int sack_mark(struct hw_rec *r, struct sack_sum *sum, __u32 now_us, __u
 
 /* RFC 6675 NextSeg() rule 1: the first lost byte at or behind `from` that was not sent again. Its length
  * up to max; 0: there is none. */
-TOE_PURE __u32 sack_next(const struct hw_rec *r, __u32 from, __u32 max, __u32 *seq)
+TOE_WALK __u32 sack_next(const struct hw_rec *r, __u32 from, __u32 max, __u32 *seq)
 {
 	__u32 len = 0, first = from, far = 0, n = 0;
 
+	if (!r || !seq)
+		return 0;
 	for (int i = 0; i < TOE_NR_HOLES; i++) {
 		const struct toe_hole *h = &r->hole[i];
 		__u32 at = seq_max(h->rxt, from);

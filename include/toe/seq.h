@@ -13,6 +13,21 @@
 /* Functions of the pure headers: BPF programs want them in their own body. */
 #define TOE_PURE static inline __attribute__((always_inline, unused))
 
+/* n, for the verifier anything: a value that it can follow it follows, through a loop once for each. any: what it does
+ * not know. */
+TOE_PURE __u32 toe_blur(__u32 n, __u32 any)
+{
+#ifdef __bpf__
+	__u32 same = any;
+
+	asm volatile("" : "+r"(same));
+	n += any - same;
+#else
+	(void)any;
+#endif
+	return n;
+}
+
 TOE_PURE int seq_before(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) < 0;

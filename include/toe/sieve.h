@@ -103,7 +103,7 @@ TOE_WALK int sieve_find(const struct toe_sieve *v, __u32 from, __u32 to, int cam
 	if (!v || to <= from)
 		return (int)to;
 	for (__u32 i = 0; w <= to / 64 && i <= SIEVE_WORDS; w++, i++) {
-		bits = sieve_bits(v, w, from, to, came);
+		bits = sieve_word(v, w, from, to, came);
 		if (bits)
 			break;
 	}
