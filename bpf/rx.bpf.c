@@ -33,16 +33,17 @@ static __always_inline enum toe_ack_due ack_urgency(const struct rx *r)
 	return r->clk->ack_since ? TOE_ACK_SEVERAL : TOE_ACK_ONE;
 }
 
-/* Its acknowledgement is plain or can wait, and one that is on its way takes it along. */
-static __always_inline bool rx_rides(struct hw_conn *c, const struct rx *r)
+/* Its acknowledgement is plain or can wait: one that is on its way may take it along. */
+static __always_inline bool rx_may_ride(const struct rx *r)
 {
 	return (r->ev & RX_EV_ACK_DUE) && (r->ev & (RX_EV_ACK_NOW | RX_EV_STRETCH)) != RX_EV_ACK_NOW &&
-	       !(r->ev & RX_EV_RTX) && !toe_replay && ack_rides(c, r->ctl, r->clk, r->now.ms);
+	       !(r->ev & RX_EV_RTX) && !toe_replay;
 }
 
 /* One verdict a frame: application, daemon, acknowledgement. */
 static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
 {
+	int act = -1;
 	bool ring;
 	__u32 qp = 0;
 
@@ -50,8 +51,10 @@ static __always_inline int rx_finish(struct xdp_md *ctx, struct hw_conn *c, stru
 		clock_flag(c, r->clk, TOE_CLK_RTX);
 	if (r->ev & RX_EV_PUMP)
 		clock_flag(c, r->clk, TOE_CLK_PUMP);
-	if (rx_rides(c, r))
-		return rx_bell(ctx, c);
+	if (rx_may_ride(r))
+		act = rx_ride(ctx, c, r);
+	if (act >= 0)
+		return act;
 	ring = rx_doorbell(c, r, &qp);
 	if ((r->ev & RX_EV_ACK_NOW) && !ring && !toe_replay && !ack_put_off(c, r->ctl, r->clk, &r->now))
 		return rx_reply(ctx, c, r);

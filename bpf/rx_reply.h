@@ -25,50 +25,36 @@ static __always_inline bool ack_plain(const struct hw_conn *c, const struct rx *
 	return (r->ev & RX_EV_STRETCH) && ack_may_ride(c);
 }
 
-static __always_inline struct ack_slot *ack_slot(const struct hw_conn *c)
-{
-	__u32 zero = 0;
-	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
-
-	return cpu ? &cpu->ack[c->hw_connid & (ACK_SLOTS - 1)] : NULL;
-}
-
 static __always_inline __u32 ack_doff(const struct hw_conn *c)
 {
 	return (sizeof(struct tcphdr) + (c->min.opts & TOE_OPT_TS ? 12 : 0)) / 4;
 }
 
-/*
- * Does a frame that waits take the acknowledgement of this segment along? Not if anything has been sent or acknowledged
- * meanwhile by another one: its sequence number would be old. Global: the verifier need not follow it from each
- * way through the engine.
- */
-__noinline int ack_rides(struct hw_conn *c, struct toe_ring_ctl *ctl, struct hw_clock *clk, __u32 now_ms)
+/* Does the frame that waits there take an acknowledgement along? Not if anything has been sent or acknowledged meanwhile by
+ * another one: its sequence number would be old. */
+static __always_inline bool ack_takes(const struct ack_slot *slot, const struct hw_conn *c)
 {
-	struct ack_slot *slot;
+	return slot->waits && slot->hw_connid == c->hw_connid && slot->seq == c->min.snd_nxt &&
+	       slot->ack == c->min.last_ack && slot->riders < ACK_RIDERS;
+}
 
-	if (!c || !ctl || !clk || !ack_may_ride(c))
-		return 0;
-	slot = ack_slot(c);
-	if (!slot || !slot->waits || slot->hw_connid != c->hw_connid || slot->seq != c->min.snd_nxt ||
-	    slot->ack != c->min.last_ack || slot->riders >= ACK_RIDERS)
-		return 0;
+static __always_inline void ack_ride(struct ack_slot *slot, struct hw_conn *c, struct rx *r)
+{
 	slot->riders++;
 	slot->ack = c->min.rcv_nxt;
 	slot->w_ack = bpf_htonl(c->min.rcv_nxt);
-	slot->w_window = bpf_htonl(ack_doff(c) << 28 | TCP_ACK << 16 | hdr_window(c, ctl));
-	slot->w_tsval = bpf_htonl(now_ms + c->min.ts_off);
+	slot->w_window = bpf_htonl(ack_doff(c) << 28 | TCP_ACK << 16 | hdr_window(c, r->ctl));
+	slot->w_tsval = bpf_htonl(r->now.ms + c->min.ts_off);
 	slot->w_tsecr = bpf_htonl(c->min.ts_recent);
-	ack_left(c, ctl, clk);
-	publish_rcv(c, ctl);
+	ack_left(c, r->ctl, r->clk);
+	publish_rcv(c, r->ctl);
 	count(RX_ACKS_SAVED);
-	return 1;
 }
 
 /* A frame that another connection's riders count on keeps its place. */
 static __always_inline struct ack_slot *ack_place(const struct hw_conn *c, __u32 now_ms)
 {
-	struct ack_slot *slot = ack_slot(c);
+	struct ack_slot *slot = ack_slot(c->hw_connid);
 
 	if (slot && slot->waits && slot->riders && slot->hw_connid != c->hw_connid && now_ms - slot->since_ms < ACK_STALE_MS)
 		return NULL;
@@ -132,16 +118,11 @@ static __always_inline int bell_note(struct xdp_md *ctx, const struct hw_conn *c
 /*
  * The riders' wake-up: the first of them goes to the TAP with a note, and toe_train sets the wake bit for all when the run is over,
  * which is when a doorbell leaves, too. An atomic in each segment would wait for its payload to reach lines of the ring that the
- * reader's CPU holds. Global: as ack_rides().
+ * reader's CPU holds.
  */
-__noinline int rx_bell(struct xdp_md *ctx, struct hw_conn *c)
+static __always_inline int ack_bell(struct xdp_md *ctx, struct hw_conn *c, struct ack_slot *slot)
 {
-	struct ack_slot *slot;
-
-	if (!c)
-		return XDP_DROP;
-	slot = ack_slot(c);
-	if (!slot || slot->bell == c->qp)	/* it waits, or nobody is to be woken */
+	if (slot->bell == c->qp)	/* it waits, or nobody is to be woken */
 		return XDP_DROP;
 	if (!bell_note(ctx, c)) {
 		slot->bell = c->qp;
@@ -151,6 +132,17 @@ __noinline int rx_bell(struct xdp_md *ctx, struct hw_conn *c)
 		count(RX_DOORBELL);
 	}
 	return bpf_redirect_map(&qp_dev, c->qp, XDP_DROP);
+}
+
+/* The verdict on a segment whose acknowledgement rides, -1 if it does not. */
+static __always_inline int rx_ride(struct xdp_md *ctx, struct hw_conn *c, struct rx *r)
+{
+	struct ack_slot *slot = ack_may_ride(c) ? ack_slot(c->hw_connid) : NULL;
+
+	if (!slot || !ack_takes(slot, c))
+		return -1;
+	ack_ride(slot, c, r);
+	return ack_bell(ctx, c, slot);
 }
 
 /* Answer from here, in the frame itself. */

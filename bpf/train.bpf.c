@@ -137,14 +137,9 @@ static __always_inline int train_segment(struct xdp_md *ctx, struct train *t, __
 
 static __always_inline struct ack_slot *ack_of(const struct train *t)
 {
-	__u32 zero = 0;
-	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
-	struct ack_slot *slot;
+	struct ack_slot *slot = ack_slot(t->hw_connid);
 
-	if (!cpu)
-		return NULL;
-	slot = &cpu->ack[t->hw_connid & (ACK_SLOTS - 1)];
-	return slot->hw_connid == t->hw_connid ? slot : NULL;
+	return slot && slot->hw_connid == t->hw_connid ? slot : NULL;
 }
 
 static __always_inline __u64 ack_word(__u32 *w, __u32 new, __u64 sum)

@@ -98,4 +98,13 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } train_cpu SEC(".maps");
 
+/* Where that connection's acknowledgement may be; or another's. */
+static __always_inline struct ack_slot *ack_slot(__u32 hw_connid)
+{
+	__u32 zero = 0;
+	struct train_cpu *cpu = bpf_map_lookup_elem(&train_cpu, &zero);
+
+	return cpu ? &cpu->ack[hw_connid & (ACK_SLOTS - 1)] : NULL;
+}
+
 #endif
