@@ -235,13 +235,19 @@ void app_destroy(struct app *app)
 
 /* ---- ring memory ---- */
 
-struct slab *app_slab(struct app *app, unsigned int index)
+struct slab *app_slab(const struct app *app, unsigned int index)
 {
-	struct slab *s = app->priv->slabs;
+	struct slab *s = slab_at(index);
 
-	while (s && s->index != index)
-		s = s->next;
-	return s;
+	return s && s->owner == app ? s : NULL;
+}
+
+void app_add_slab(struct app *app, struct slab *s)
+{
+	s->owner = app;
+	s->next = app->priv->slabs;
+	app->priv->slabs = s;
+	app->priv->nr_slabs++;
 }
 
 static int take_run(struct slab *s, unsigned int order, struct toe_ring_ref *out)
@@ -277,9 +283,7 @@ int app_ring_alloc(struct app *app, unsigned int order, struct toe_ring_ref *out
 		slab_delete(s);
 		return err;
 	}
-	s->next = priv->slabs;
-	priv->slabs = s;
-	priv->nr_slabs++;
+	app_add_slab(app, s);
 	return take_run(s, order, out);
 }
 

@@ -226,11 +226,8 @@ static struct slab *adopt_slab(struct app *app, unsigned int index)
 	if (s)
 		return s;
 	s = slab_adopt(index);
-	if (s) {
-		s->next = app->priv->slabs;
-		app->priv->slabs = s;
-		app->priv->nr_slabs++;
-	}
+	if (s)
+		app_add_slab(app, s);
 	return s;
 }
 

@@ -29,7 +29,8 @@ struct app_priv {
 struct app *app_new(int sock);		/* takes sock; not yet in the table */
 int app_hello(struct app *app);		/* table, eventfd, number */
 void app_destroy(struct app *app);	/* uploads what it owns, frees everything */
-struct slab *app_slab(struct app *app, unsigned int index);	/* NULL: not its own */
+struct slab *app_slab(const struct app *app, unsigned int index);	/* NULL: not its own */
+void app_add_slab(struct app *app, struct slab *slab);	/* nobody's yet */
 int app_qp_open(struct app *app, struct toe_msg *msg);	/* TAP descriptor or -errno */
 
 void app_close_fd(int fd);

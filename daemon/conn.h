@@ -27,6 +27,7 @@ struct conn {
 	struct toe_ring_ref rx, tx;
 	bool has_rings;
 	bool locked;			/* so said already: its entry was, at the last try to upload it */
+	bool keep_known, keepalive;	/* what the application had said of keepalive when the connection came */
 	/* keepalive: seconds, as last looked up; 0: off */
 	uint32_t keep_idle, keep_intvl, keep_cnt, keep_nr, keep_rx_ms, keep_sent_ms;
 	uint64_t grow_at, grow_rx;	/* timer.c: when growth was last considered, hw_clock.rx_bytes then */

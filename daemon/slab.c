@@ -11,7 +11,13 @@
 
 static uint64_t index_used[TOE_MAX_SLABS / 64];
 static uint64_t index_owned[TOE_MAX_SLABS / 64];	/* not of a toed before this one */
+static struct slab *table[TOE_MAX_SLABS];
 static struct slab *spare;
+
+struct slab *slab_at(unsigned int index)
+{
+	return index < TOE_MAX_SLABS ? table[index] : NULL;
+}
 
 static bool bit(const uint64_t *map, unsigned int i)
 {
@@ -107,6 +113,7 @@ static int slab_enter(struct slab *s)
 		return err;
 	}
 	s->index = (uint16_t)index;
+	table[index] = s;
 	if (bpf_map_lookup_elem(engine.slabs, &key, &s->id))
 		s->id = 0;
 	return 0;
@@ -164,6 +171,7 @@ struct slab *slab_adopt(unsigned int index)
 		return NULL;
 	}
 	index_owned[index / 64] |= 1ULL << (index % 64);
+	table[index] = s;
 	return s;
 }
 
@@ -172,6 +180,7 @@ void slab_delete(struct slab *s)
 	__u32 key = s->index;
 
 	bpf_map_delete_elem(engine.slabs, &key);
+	table[key] = NULL;
 	index_give(key);
 	munmap(s->mem, TOE_SLAB_SIZE);
 	close(s->fd);

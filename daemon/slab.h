@@ -12,8 +12,11 @@
 #include "toe/place.h"
 #include "toe/ring.h"
 
+struct app;
+
 struct slab {
 	struct slab *next;	/* the owner's list */
+	const struct app *owner;	/* NULL: nobody's yet */
 	uint16_t index;		/* in map slabs */
 	uint32_t id;		/* the kernel's, of the BPF map */
 	int fd;
@@ -36,6 +39,7 @@ void slab_sweep(void);
 /* The spare slab if there is one, else a new one. -errno in errno if NULL. */
 struct slab *slab_new(void);
 void slab_delete(struct slab *slab);
+struct slab *slab_at(unsigned int index);	/* NULL: there is none */
 
 /* Make the spare slab if it was taken. Slow; call when nothing is urgent. */
 void slab_make_spare(void);

@@ -489,12 +489,22 @@ static void kick_unheard(void)
 
 /* ---- keepalive: RFC 9293 3.8.4, as Linux's tcp_keepalive_timer() ---- */
 
-static void keep_look_up(struct conn *c)
+/* One that sets it anew is uploaded, so that it is asked for once. */
+static bool keeps_alive(struct conn *c)
 {
 	struct toe_cmd cmd;
 
+	if (!c->keep_known && !read_entry(c, &cmd) && cmd.conn.state == TOE_HW) {
+		c->keepalive = cmd.conn.sk_flags & TOE_SK_KEEPALIVE;
+		c->keep_known = true;
+	}
+	return c->keepalive;
+}
+
+static void keep_look_up(struct conn *c)
+{
 	c->keep_idle = 0;
-	if (read_entry(c, &cmd) || !(cmd.conn.sk_flags & TOE_SK_KEEPALIVE))
+	if (!keeps_alive(c))
 		return;
 	c->keep_idle = (uint32_t)ksock_tcp_int(c->sock, TCP_KEEPIDLE);
 	c->keep_intvl = (uint32_t)ksock_tcp_int(c->sock, TCP_KEEPINTVL);
