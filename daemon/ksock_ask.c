@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a kernel socket says of itself: nothing here changes it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -123,6 +124,13 @@ void ksock_options(int sock, unsigned int family, struct ksock_opts *out)
 	out->tos = (uint8_t)(tos & ~3);
 	/* the kernel doubles what it is given: half is for its own, as in tcp_win_from_space() */
 	out->rcvbuf = lock & RCVBUF_LOCKED && rcvbuf > 0 ? (uint32_t)rcvbuf / 2 : 0;
+}
+
+bool ksock_async(int sock)
+{
+	int flags = fcntl(sock, F_GETFL);
+
+	return flags >= 0 && flags & O_ASYNC;
 }
 
 uint8_t ksock_flags(int sock)

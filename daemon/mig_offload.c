@@ -464,6 +464,10 @@ static int claim_sonode(struct move *m)
 		m->why = TOE_WHY_BUSY;
 		err = mig_wait_users(m, USERS_WAIT_MS);
 	}
+	if (!err && ksock_async(m->c->sock)) {	/* asked now that nobody is in a call that sets it */
+		m->why = TOE_WHY_SOCKOPT;
+		err = -EOPNOTSUPP;
+	}
 	if (err)
 		mig_publish(m, TOE_PATH_KERNEL);
 	return err;

@@ -189,7 +189,10 @@ int toe_fcntl(int fd, int cmd, void *arg)
 
 	if (copies)
 		share(fd);
-	rc = real.fcntl(fd, cmd, arg);
+	if (sn && cmd == F_SETFL && (intptr_t)arg & O_ASYNC)	/* the kernel sends the signals, of its own socket */
+		rc = ON_KERNEL(int, sn, TOE_WHY_SOCKOPT, real.fcntl(fd, cmd, arg));
+	else
+		rc = real.fcntl(fd, cmd, arg);
 	if (sn && cmd == F_SETFL)
 		sonode_opts_stale(sn);
 	return copies ? shared(fd, rc) : rc;

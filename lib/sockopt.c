@@ -281,6 +281,8 @@ int toe_ioctl(int fd, unsigned long req, void *arg)
 	if (!no_memory(arg, sizeof(int)) && (req == FIONREAD || req == SIOCOUTQ || req == SIOCOUTQNSD) &&
 	    count(sn, req, arg))
 		return 0;
+	if (req == FIOASYNC)	/* the kernel sends the signals, of its own socket */
+		return ON_KERNEL(int, sn, TOE_WHY_SOCKOPT, real.ioctl(fd, req, arg));
 	sonode_settled(sn);	/* in a move the socket is closed for an instant */
 	rc = real.ioctl(fd, req, arg);
 	if (req == FIONBIO)

@@ -601,6 +601,52 @@ static void masks(void)	/* the signal comes in while the call waits, and only th
 	end("masks");
 }
 
+static volatile sig_atomic_t ios;
+
+static void on_io(int sig)
+{
+	(void)sig;
+	ios = ios + 1;
+}
+
+/* Nothing is asked before the signal has come. */
+static void echo_tells(const char *when)
+{
+	uint64_t until = now_ms() + 5000;
+
+	ios = 0;
+	flow_send(f, 500);
+	while (!ios && now_ms() < until)
+		usleep(1000);
+	if (!ios)
+		die("no SIGIO %s", when);
+	flow_recv(f, 500);
+}
+
+static void set_async(bool by_ioctl, int on)
+{
+	int flags = fcntl(f->fd, F_GETFL);
+
+	WANT(by_ioctl ? !ioctl(f->fd, FIOASYNC, &on) : !fcntl(f->fd, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC));
+}
+
+static void signal_driven(bool by_ioctl)
+{
+	signal(SIGIO, on_io);
+	begin();
+	WANT(!fcntl(f->fd, F_SETOWN, getpid()));
+	set_async(by_ioctl, 1);
+	echo_tells("of a connection that was in hardware");
+	WANT(!flow_try_hw(f));
+	echo_tells("after another move was asked for");
+	set_async(by_ioctl, 0);
+	flow_again(f, "no SIGIO is wanted any more");
+	end("O_ASYNC");
+}
+
+static void async_fcntl(void) { signal_driven(false); }
+static void async_ioctl(void) { signal_driven(true); }
+
 static const struct flow_case cases[] = {
 	{ "peek", peek },
 	{ "waitall", waitall },
@@ -622,6 +668,8 @@ static const struct flow_case cases[] = {
 	{ "exclusive", exclusive },
 	{ "poll-errors", poll_errors },
 	{ "masks", masks },
+	{ "async-fcntl", async_fcntl },
+	{ "async-ioctl", async_ioctl },
 	{ NULL, NULL },
 };
 
