@@ -48,6 +48,35 @@ static bool is_set(int sock, int opt)
 	return !ksock_get_int(sock, SOL_SOCKET, opt, &val) && val;
 }
 
+static bool has_timestamps(int sock)
+{
+	static const int which[] = {
+		SO_TIMESTAMPING, SO_TIMESTAMP_OLD, SO_TIMESTAMPNS_OLD, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW,
+	};
+
+	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++)
+		if (is_set(sock, which[i]))
+			return true;
+	return false;
+}
+
+/* MSG_PEEK goes on where the last one ended: Linux 6.9. */
+static bool peeks_on(int sock)
+{
+	int off;
+
+	return !ksock_get_int(sock, SOL_SOCKET, SO_PEEK_OFF, &off) && off >= 0;
+}
+
+/* What has come through more routers than the application allows (RFC 5082) is dropped, which no engine does. */
+static bool has_least_ttl(int sock)
+{
+	int least;
+
+	return (!ksock_get_int(sock, IPPROTO_IP, IP_MINTTL, &least) && least) ||
+	       (!ksock_get_int(sock, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least) && least);
+}
+
 /* They stand in each packet: as the application set them, or for IPv4 as the peer's SYN brought them. */
 static bool has_ip_options(int sock)
 {
@@ -94,8 +123,10 @@ int ksock_eligible(int sock, enum toe_why *why)
 		return refuse(why, TOE_WHY_MTU);
 	if (!getsockopt(sock, IPPROTO_TCP, TCP_ULP, ulp, &len) && len && ulp[0])
 		return refuse(why, TOE_WHY_ULP);
-	/* what the error queue brings, the parked socket would keep to itself */
-	if (is_set(sock, SO_ZEROCOPY) || is_set(sock, SO_TIMESTAMPING))
+	/* what the error queue brings, the parked socket would keep to itself; the library makes no control data */
+	if (is_set(sock, SO_ZEROCOPY) || has_timestamps(sock))
+		return refuse(why, TOE_WHY_SOCKOPT);
+	if (peeks_on(sock) || has_least_ttl(sock))
 		return refuse(why, TOE_WHY_SOCKOPT);
 	/* a mark asks for rules and queues of its own, the engines have the route that all take; nor do they pace */
 	if (is_set(sock, SO_MARK) || is_paced(sock) || has_ip_options(sock))

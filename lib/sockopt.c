@@ -19,6 +19,12 @@
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
 
+static bool is_timestamp(int opt)
+{
+	return opt == SO_TIMESTAMP_OLD || opt == SO_TIMESTAMPNS_OLD || opt == SO_TIMESTAMPING_OLD ||
+	       opt == SO_TIMESTAMP_NEW || opt == SO_TIMESTAMPNS_NEW || opt == SO_TIMESTAMPING_NEW;
+}
+
 /* What a parked socket would do wrong, or what the engines do not do. */
 static bool needs_kernel(int level, int opt)
 {
@@ -30,10 +36,11 @@ static bool needs_kernel(int level, int opt)
 		       opt == TCP_ZEROCOPY_RECEIVE || opt == TCP_MAXSEG || opt == TCP_WINDOW_CLAMP;
 	if (level == SOL_SOCKET)
 		return opt == SO_ATTACH_FILTER || opt == SO_ATTACH_BPF || opt == SO_DETACH_FILTER ||
-		       opt == SO_LOCK_FILTER || opt == SO_ZEROCOPY || opt == SO_TIMESTAMPING ||
+		       opt == SO_LOCK_FILTER || opt == SO_ZEROCOPY || is_timestamp(opt) || opt == SO_PEEK_OFF ||
 		       opt == SO_MARK || opt == SO_BINDTODEVICE ||
 		       opt == SO_MAX_PACING_RATE || opt == SO_KEEPALIVE || opt == SO_REUSEADDR;
-	return level == IPPROTO_IP && opt == IP_OPTIONS;
+	return (level == IPPROTO_IP && (opt == IP_OPTIONS || opt == IP_MINTTL)) ||
+	       (level == IPPROTO_IPV6 && opt == IPV6_MINHOPCOUNT);
 }
 
 /* The parked socket takes it; the engines have a copy that toed renews. */

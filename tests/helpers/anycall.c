@@ -601,6 +601,65 @@ static void masks(void)	/* the signal comes in while the call waits, and only th
 	end("masks");
 }
 
+/* Set in hardware: in the kernel until it is as before. */
+static void needs_kernel(int level, int opt, int on, int off)
+{
+	flow_again(f, "before an option that needs the kernel");
+	set_opt(level, opt, on);
+	want_path(f, P_KERNEL, "an option that needs the kernel");
+	if (flow_try_hw(f))
+		die("moves with option %d of %d", opt, level);
+	set_opt(level, opt, off);
+}
+
+/* A time for what came, of which only the kernel knows. */
+static void timestamped(int opt, int type)
+{
+	union { char room[256]; struct cmsghdr align; } ctl;
+	struct iovec iov = { buf, 100 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	uint64_t until = now_ms() + 5000;
+
+	flow_again(f, "before timestamps");
+	set_opt(SOL_SOCKET, opt, 1);
+	do {			/* the kernel begins to take the time a little later */
+		m.msg_control = &ctl;
+		m.msg_controllen = sizeof(ctl);
+		echo(100);
+		WANT(recvmsg(f->fd, &m, 0) == 100);
+		flow_check(f, buf, 100);
+	} while (!m.msg_controllen && now_ms() < until);
+	WANT(CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == type);
+	set_opt(SOL_SOCKET, opt, 0);
+	needs_kernel(SOL_SOCKET, opt, 1, 0);
+}
+
+static void peek_on(void)
+{
+	int off = 0;
+
+	if (setsockopt(f->fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) < 0 && errno == EOPNOTSUPP)
+		return;		/* before Linux 6.9 */
+	echo(300);
+	WANT(recv(f->fd, buf, 100, MSG_PEEK) == 100);
+	WANT(recv(f->fd, buf, 300, MSG_PEEK) == 200);
+	WANT(recv(f->fd, buf, 300, 0) == 300);
+	flow_check(f, buf, 300);
+	set_opt(SOL_SOCKET, SO_PEEK_OFF, -1);
+	needs_kernel(SOL_SOCKET, SO_PEEK_OFF, 0, -1);
+}
+
+static void kernel_options(void)
+{
+	begin();
+	peek_on();
+	timestamped(SO_TIMESTAMP, SCM_TIMESTAMP);
+	timestamped(SO_TIMESTAMPNS, SCM_TIMESTAMPNS);
+	needs_kernel(IPPROTO_IP, IP_MINTTL, 2, 0);
+	flow_again(f, "no option needs the kernel any more");
+	end("options that need the kernel");
+}
+
 static volatile sig_atomic_t ios;
 
 static void on_io(int sig)
@@ -657,6 +716,7 @@ static const struct flow_case cases[] = {
 	{ "counts", counts }, { "info", info },
 	{ "names", names },
 	{ "options", options },
+	{ "kernel-options", kernel_options },
 	{ "timeouts", timeouts },
 	{ "nonblocking", nonblocking },
 	{ "odd-lengths", odd_lengths },
