@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The calls that read and write, turned into struct io. */
 #include <limits.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "batch.h"
@@ -190,6 +193,30 @@ static ssize_t recv_rights(int fd, struct msghdr *m, int flags)
 	return rc;
 }
 
+/* TCP_INQ: what is left to read, as put_cmsg() in the kernel. */
+static void tell_inq(struct sonode *sn, struct msghdr *m, size_t room)
+{
+	union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr hdr; } c = { 0 };
+	size_t len = CMSG_LEN(sizeof(int));
+	int left = 0;
+
+	toe_ioctl(sn->fd, FIONREAD, &left);
+	if (room < sizeof(c.hdr) || no_memory(m->msg_control, room)) {
+		m->msg_flags |= MSG_CTRUNC;
+		return;
+	}
+	if (room < len) {
+		m->msg_flags |= MSG_CTRUNC;
+		len = room;
+	}
+	c.hdr.cmsg_level = IPPROTO_TCP;
+	c.hdr.cmsg_type = TCP_CM_INQ;
+	c.hdr.cmsg_len = len;
+	memcpy(CMSG_DATA(&c.hdr), &left, sizeof(left));
+	memcpy(m->msg_control, &c, len);
+	m->msg_controllen = room < sizeof(c) ? room : sizeof(c);
+}
+
 ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 {
 	struct sonode *sn = sonode_get(fd);
@@ -213,6 +240,8 @@ ssize_t toe_recvmsg(int fd, struct msghdr *m, int flags)
 		m->msg_namelen = in.msg_namelen;
 		m->msg_controllen = in.msg_controllen;
 		m->msg_flags = in.msg_flags;
+	} else if (rc >= 0 && ld(&sn->inq)) {
+		tell_inq(sn, m, was.msg_controllen);
 	} else if (rc < 0) {
 		*m = was;
 	}

@@ -60,7 +60,7 @@ static bool flushes(int level, int opt)
 /* One of those that struct sonode remembers. */
 static bool cached(int level, int opt)
 {
-	return flushes(level, opt) || (level == IPPROTO_TCP && opt == TCP_NOTSENT_LOWAT) ||
+	return flushes(level, opt) || (level == IPPROTO_TCP && (opt == TCP_NOTSENT_LOWAT || opt == TCP_INQ)) ||
 	       (level == SOL_SOCKET && (opt == SO_RCVLOWAT || opt == SO_SNDBUF || opt == SO_SNDBUFFORCE ||
 	       opt == SO_BUF_LOCK ||
 	       opt == SO_RCVTIMEO || opt == SO_SNDTIMEO || opt == SO_RCVTIMEO_NEW ||

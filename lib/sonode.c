@@ -466,6 +466,7 @@ void sonode_opts_read(struct sonode *sn, uint32_t word)
 	st(&sn->unsent_most, opt_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT));
 	st(&sn->nodelay, !!opt_int(fd, IPPROTO_TCP, TCP_NODELAY));
 	st(&sn->cork, !!opt_int(fd, IPPROTO_TCP, TCP_CORK));
+	st(&sn->inq, !!opt_int(fd, IPPROTO_TCP, TCP_INQ));
 	st(&sn->rcvtimeo_ns, opt_timeo(fd, SO_RCVTIMEO));
 	st(&sn->sndtimeo_ns, opt_timeo(fd, SO_SNDTIMEO));
 	st_sc(&sn->opts_word, word);

@@ -60,7 +60,7 @@ struct sonode {
 	uint8_t inherit;	/* enum sonode_inherit */
 	uint8_t stay;		/* enum sonode_stay; nonzero: sh->stay is set */
 	/* options that the ring path needs, valid while opts_word == word */
-	uint8_t nonblock, nodelay, cork;
+	uint8_t nonblock, nodelay, cork, inq;
 	uint32_t opts_word;
 	uint32_t lowat, sndbuf, unsent_most;	/* 0: none */
 	/* queue pair that the connection rings, valid while qp_word == word */

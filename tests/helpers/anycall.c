@@ -660,6 +660,54 @@ static void kernel_options(void)
 	end("options that need the kernel");
 }
 
+/* recvmsg() of 100 bytes; what it says is left, into so much room */
+static int left_behind(size_t room, struct msghdr *m)
+{
+	static union { char bytes[256]; struct cmsghdr align; } ctl;
+	static struct iovec iov = { buf, 100 };
+	int left = -1;
+
+	memset(&ctl, 0xff, sizeof(ctl));
+	*m = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = room };
+	WANT(recvmsg(f->fd, m, 0) == 100);
+	flow_check(f, buf, 100);
+	if (m->msg_controllen < CMSG_LEN(sizeof(int)))
+		return -1;
+	WANT(CMSG_FIRSTHDR(m)->cmsg_level == IPPROTO_TCP && CMSG_FIRSTHDR(m)->cmsg_type == TCP_CM_INQ);
+	WANT(CMSG_FIRSTHDR(m)->cmsg_len == CMSG_LEN(sizeof(int)));
+	memcpy(&left, CMSG_DATA(CMSG_FIRSTHDR(m)), sizeof(left));
+	return left;
+}
+
+static void inq(void)
+{
+	struct msghdr m;
+
+	begin();
+	set_opt(TCP_OPT(TCP_INQ), 1);
+	for (int k = 0; k < 2; k++) {	/* in hardware, then in the kernel: the same */
+		echo(700);
+		for (int left = 600; left > 300; left -= 100)
+			WANT(left_behind(256, &m) == left);
+		WANT(m.msg_controllen == CMSG_SPACE(sizeof(int)) && !m.msg_flags);
+		WANT(left_behind(CMSG_LEN(sizeof(int)), &m) == 300);
+		WANT(m.msg_controllen == CMSG_LEN(sizeof(int)) && !m.msg_flags);
+		WANT(left_behind(CMSG_LEN(0), &m) == -1);
+		WANT(m.msg_controllen == CMSG_LEN(0) && m.msg_flags == MSG_CTRUNC);
+		WANT(left_behind(0, &m) == -1);
+		WANT(m.msg_controllen == 0 && m.msg_flags == MSG_CTRUNC);
+		WANT(left_behind(256, &m) == 0);
+		if (!k)
+			want_path(f, P_HW, "TCP_INQ");
+		flow_to_kernel(f);
+	}
+	set_opt(TCP_OPT(TCP_INQ), 0);
+	flow_to_hw(f);
+	echo(100);
+	WANT(left_behind(256, &m) == -1 && m.msg_controllen == 0);
+	end("TCP_INQ");
+}
+
 static volatile sig_atomic_t ios;
 
 static void on_io(int sig)
@@ -717,6 +765,7 @@ static const struct flow_case cases[] = {
 	{ "names", names },
 	{ "options", options },
 	{ "kernel-options", kernel_options },
+	{ "inq", inq },
 	{ "timeouts", timeouts },
 	{ "nonblocking", nonblocking },
 	{ "odd-lengths", odd_lengths },
