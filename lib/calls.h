@@ -27,6 +27,10 @@
 	X(ssize_t, __read_chk, (int fd, void *buf, size_t len, size_t room), \
 	  (fd, buf, len, room), sonode_get(fd)) \
 	X(ssize_t, readv, (int fd, const struct iovec *iov, int n), (fd, iov, n), sonode_get(fd)) \
+	X(ssize_t, preadv2, (int fd, const struct iovec *iov, int n, off_t off, int flags), \
+	  (fd, iov, n, off, flags), sonode_get(fd)) \
+	X(ssize_t, preadv64v2, (int fd, const struct iovec *iov, int n, off64_t off, int flags), \
+	  (fd, iov, n, off, flags), sonode_get(fd)) \
 	X(ssize_t, recv, (int fd, void *buf, size_t len, int flags), (fd, buf, len, flags), \
 	  sonode_get(fd)) \
 	X(ssize_t, __recv_chk, (int fd, void *buf, size_t len, size_t room, int flags), \
@@ -41,6 +45,10 @@
 	  (fd, v, n, flags, ts), sonode_get(fd) || (n && has_control(&v->msg_hdr))) \
 	X(ssize_t, write, (int fd, const void *buf, size_t len), (fd, buf, len), sonode_get(fd)) \
 	X(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n), sonode_get(fd)) \
+	X(ssize_t, pwritev2, (int fd, const struct iovec *iov, int n, off_t off, int flags), \
+	  (fd, iov, n, off, flags), sonode_get(fd)) \
+	X(ssize_t, pwritev64v2, (int fd, const struct iovec *iov, int n, off64_t off, int flags), \
+	  (fd, iov, n, off, flags), sonode_get(fd)) \
 	X(ssize_t, send, (int fd, const void *buf, size_t len, int flags), (fd, buf, len, flags), \
 	  sonode_get(fd)) \
 	X(ssize_t, sendto, (int fd, const void *buf, size_t len, int flags, const struct sockaddr *a, \

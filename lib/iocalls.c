@@ -182,6 +182,27 @@ ssize_t toe_readv(int fd, const struct iovec *iov, int n)
 	return io_recv(sn, &io);
 }
 
+/* With the offset -1 they are readv() and writev(), or recvmsg() and sendmsg() that do not wait; with another one no calls for
+ * a socket, as the kernel says. */
+static bool as_message(off64_t off, int flags)
+{
+	return off == -1 && !(flags & ~(RWF_NOWAIT | RWF_HIPRI));
+}
+
+ssize_t toe_preadv64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+{
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+
+	if (!as_message(off, flags) || n < 0)
+		return ON_KERNEL(ssize_t, sonode_get(fd), TOE_WHY_CALL, real.preadv64v2(fd, iov, n, off, flags));
+	return flags & RWF_NOWAIT ? toe_recvmsg(fd, &m, MSG_DONTWAIT) : toe_readv(fd, iov, n);
+}
+
+ssize_t toe_preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+	return toe_preadv64v2(fd, iov, n, off, flags);
+}
+
 static ssize_t recv_rights(int fd, struct msghdr *m, int flags)
 {
 	ssize_t rc;
@@ -400,4 +421,18 @@ int toe_sendmmsg(int fd, struct mmsghdr *v, unsigned int n, int flags)
 		v[i].msg_len = rc;
 	}
 	return n;
+}
+
+ssize_t toe_pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+{
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = n };
+
+	if (!as_message(off, flags) || n < 0)
+		return ON_KERNEL(ssize_t, sonode_get(fd), TOE_WHY_CALL, real.pwritev64v2(fd, iov, n, off, flags));
+	return flags & RWF_NOWAIT ? toe_sendmsg(fd, &m, MSG_DONTWAIT) : toe_writev(fd, iov, n);
+}
+
+ssize_t toe_pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+	return toe_pwritev64v2(fd, iov, n, off, flags);
 }

@@ -54,6 +54,12 @@ static bool data_call(long nr, const long *a, long *rc)
 	case SYS_writev:
 		*rc = writev(a[0], PTR(1), a[2]);
 		return true;
+	case SYS_preadv2:
+		*rc = preadv2(a[0], PTR(1), a[2], a[3], a[5]);
+		return true;
+	case SYS_pwritev2:
+		*rc = pwritev2(a[0], PTR(1), a[2], a[3], a[5]);
+		return true;
 	case SYS_recvfrom:
 		*rc = recvfrom(a[0], PTR(1), a[2], a[3], PTR(4), PTR(5));
 		return true;

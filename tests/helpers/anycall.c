@@ -151,6 +151,31 @@ static void vectors(void)
 	end("vectors");
 }
 
+/* Of a socket they have no offset. */
+static void vectors2(void)
+{
+	struct iovec iov[2] = { { buf, 10 }, { buf + 10, 90 } };
+
+	begin();
+	echo(200);
+	WANT(preadv2(f->fd, iov, 2, -1, 0) == 100);
+	flow_check(f, buf, 100);
+	WANT(preadv64v2(f->fd, iov, 2, -1, RWF_NOWAIT) == 100);
+	flow_check(f, buf, 100);
+	FAILS(preadv2(f->fd, iov, 2, -1, RWF_NOWAIT), EAGAIN);
+	flow_fill(f, buf, 100);
+	WANT(pwritev2(f->fd, iov, 2, -1, 0) == 100);
+	flow_fill(f, buf, 100);
+	WANT(pwritev64v2(f->fd, iov, 2, -1, RWF_NOWAIT) == 100);
+	flow_recv(f, 200);
+	want_path(f, P_HW, "preadv2, pwritev2");
+	FAILS(preadv2(f->fd, iov, 2, 0, 0), ESPIPE);
+	FAILS(pwritev2(f->fd, iov, 2, 0, 0), ESPIPE);
+	FAILS(preadv2(f->fd, iov, minus, -1, 0), EINVAL);
+	flow_to_hw(f);
+	end("preadv2, pwritev2");
+}
+
 static void mmsg(void)
 {
 	struct iovec iov[3] = { { buf, 100 }, { buf + 100, 100 }, { buf + 200, 100 } };
@@ -759,6 +784,7 @@ static const struct flow_case cases[] = {
 	{ "waitall", waitall },
 	{ "trunc", trunc_ },
 	{ "vectors", vectors },
+	{ "vectors2", vectors2 },
 	{ "mmsg", mmsg },
 	{ "fortified", fortified },
 	{ "counts", counts }, { "info", info },
