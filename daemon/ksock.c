@@ -231,6 +231,9 @@ static int reconnect(int sock, struct names *n, uint32_t snd_seq, uint32_t rcv_s
 {
 	int err = disconnect(sock);
 
+	/* connect() would wait for the first send(), and leave the socket in SYN-SENT; it can be taken back while closed only */
+	if (!err)
+		set_int(sock, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0);
 	if (!err)
 		err = set_seq(sock, SEND_QUEUE, snd_seq);
 	if (!err)

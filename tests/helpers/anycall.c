@@ -733,6 +733,20 @@ static void inq(void)
 	end("TCP_INQ");
 }
 
+/* connect() does nothing before the first send(): not so those of a move. */
+static void fastopen(void)
+{
+	flow_fastopen = 1;
+	begin();
+	for (int k = 0; k < 3; k++) {
+		flow_to_kernel(f);
+		flow_exchange(f, 3000);
+		flow_to_hw(f);
+		flow_exchange(f, 3000);
+	}
+	end("TCP_FASTOPEN_CONNECT");
+}
+
 static volatile sig_atomic_t ios;
 
 static void on_io(int sig)
@@ -792,6 +806,7 @@ static const struct flow_case cases[] = {
 	{ "options", options },
 	{ "kernel-options", kernel_options },
 	{ "inq", inq },
+	{ "fastopen", fastopen },
 	{ "timeouts", timeouts },
 	{ "nonblocking", nonblocking },
 	{ "odd-lengths", odd_lengths },

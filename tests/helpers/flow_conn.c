@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,7 +23,7 @@
 
 const char *flow_addr, *flow_rundir;
 uint16_t flow_peer_port;
-int flow_rcvbuf;
+int flow_rcvbuf, flow_fastopen;
 
 void die(const char *fmt, ...)
 {
@@ -246,6 +247,8 @@ int flow_dial(struct flow *f, int sock_flags)
 	f->fd = socket(ai->ai_family, SOCK_STREAM | (sock_flags & SOCK_CLOEXEC), 0);
 	if (flow_rcvbuf)
 		setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &flow_rcvbuf, sizeof(flow_rcvbuf));
+	if (flow_fastopen && setsockopt(f->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &flow_fastopen, sizeof(flow_fastopen)))
+		die("TCP_FASTOPEN_CONNECT: %s", strerror(errno));
 	if (f->fd < 0 || connect(f->fd, ai->ai_addr, ai->ai_addrlen))
 		die("connect: %s", strerror(errno));
 	freeaddrinfo(ai);

@@ -25,6 +25,7 @@ struct flow {
 extern const char *flow_addr, *flow_rundir;
 extern uint16_t flow_peer_port;
 extern int flow_rcvbuf;	/* of connections to come; 0: as it is */
+extern int flow_fastopen;	/* TCP_FASTOPEN_CONNECT of connections to come */
 
 _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint64_t now_ms(void);

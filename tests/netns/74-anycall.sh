@@ -7,6 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 topo_veth
+in_ns srv sysctl -qw net.ipv4.tcp_fastopen=5	# without a cookie, too
 toed_start srv
 flow_peer anycall
 flow_cases anycall
