@@ -109,6 +109,16 @@ static __always_inline __u32 sum16(const void *p, __u32 len)
 	return sum;
 }
 
+__u32 sink_window = 0xffff;	/* as it stands in acknowledgements */
+
+static __always_inline void sink_sum(struct iphdr *ip, struct tcphdr *th)
+{
+	th->window = bpf_htons(sink_window);
+	th->check = 0;
+	th->check = ~fold(sum16(th, sizeof(*th) + 12) + sum16(&ip->saddr, 8) + bpf_htons(PROTO_TCP) +
+			  bpf_htons(sizeof(*th) + 12));
+}
+
 /* What turn() made becomes an acknowledgement alone, with timestamps. */
 static __always_inline int bare(struct xdp_md *ctx)
 {
@@ -132,18 +142,15 @@ static __always_inline int bare(struct xdp_md *ctx)
 	ip->check = 0;
 	ip->check = ~fold(sum16(ip, sizeof(*ip)));
 	th->flags = ACK;
-	th->window = 0xffff;
-	th->check = 0;
-	th->check = ~fold(sum16(th, sizeof(*th) + 12) + sum16(&ip->saddr, 8) + bpf_htons(PROTO_TCP) +
-			  bpf_htons(sizeof(*th) + 12));
+	sink_sum(ip, th);
 	return 0;
 }
 
 static __u32 sink_segs;
+static __u64 sink_tick;		/* of the last acknowledgement */
 
-/* One connection's bulk, acknowledged and thrown away: what its sender and the link cost, whoever receives by XDP. */
-SEC("xdp")
-int limit_sink(struct xdp_md *ctx)
+/* Payload bytes of the connection's segment, 0: it is none. */
+static __always_inline __u32 sink_len(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = data;
@@ -153,12 +160,105 @@ int limit_sink(struct xdp_md *ctx)
 
 	if ((void *)(th + 1) > end || eth->h_proto != bpf_htons(0x0800) || ip->protocol != PROTO_TCP ||
 	    th->dest != limit_port || th->doff != 8 || bpf_ntohs(ip->tot_len) <= hdr_len)
-		return XDP_PASS;
-	sink_segs++;
-	if (!(th->flags & PSH) && sink_segs % (sink_segs < SINK_WARM ? 2 : SINK_EVERY))
+		return 0;
+	return bpf_ntohs(ip->tot_len) - hdr_len;
+}
+
+/* At the end of what was sent together, and once a tick in any case: a window may be smaller. */
+static __always_inline bool sink_due(const struct tcphdr *th)
+{
+	return (th->flags & PSH) || !(sink_segs % (sink_segs < SINK_WARM ? 2 : SINK_EVERY)) ||
+	       bpf_ktime_get_coarse_ns() != sink_tick;
+}
+
+static __always_inline int sink_ack(struct xdp_md *ctx, __u32 len)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	struct iphdr *ip = (void *)(eth + 1);
+	struct tcphdr *th = (void *)(ip + 1);
+
+	if ((void *)(th + 1) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	turn(eth, ip, th, bpf_ntohs(ip->tot_len) - hdr_len);
+	sink_segs++;
+	if (!sink_due(th))
+		return XDP_DROP;
+	sink_tick = bpf_ktime_get_coarse_ns();
+	turn(eth, ip, th, len);
 	return bare(ctx) ? XDP_DROP : bpf_redirect(limit_ifindex, 0);
+}
+
+/* One connection's bulk, acknowledged and thrown away: what its sender and the link cost, whoever receives by XDP. */
+SEC("xdp")
+int limit_sink(struct xdp_md *ctx)
+{
+	__u32 len = sink_len(ctx);
+
+	return len ? sink_ack(ctx, len) : XDP_PASS;
+}
+
+/*
+ * The same through memory that a process reads. No more than that: the order of segments and their sums are nobody's business here,
+ * and what stands behind the ring's end is not read from there.
+ */
+#define PIPE_SIZE (128U << 10)
+#define PIPE_MAX 2048
+#define WSCALE_AT 37		/* in the SYN of Linux */
+
+__u32 pipe_in, pipe_out, pipe_armed, pipe_tap;
+__u32 pipe_shift;		/* of windows */
+__u8 pipe_ring[PIPE_SIZE + PIPE_MAX], pipe_ack[HDR];
+
+static __always_inline int pipe_syn(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = data + sizeof(struct ethhdr);
+	struct tcphdr *th = (void *)(ip + 1);
+	__u8 *opt = (__u8 *)th + WSCALE_AT;
+
+	if ((void *)(opt + 3) <= end && ip->protocol == PROTO_TCP && th->dest == limit_port && (th->flags & 2) && opt[0] == 3)
+		pipe_shift = opt[2] & 15;
+	return XDP_PASS;
+}
+
+static __always_inline void pipe_window(void)
+{
+	__u32 window = (PIPE_SIZE - (pipe_in - pipe_out)) >> (pipe_shift & 15);
+
+	sink_window = window < 0xffff ? window : 0xffff;
+}
+
+SEC("xdp")
+int limit_pipe(struct xdp_md *ctx)
+{
+	__u32 len = sink_len(ctx), at = pipe_in & (PIPE_SIZE - 1);
+	int act;
+
+	if (!len || len > PIPE_MAX)
+		return pipe_syn(ctx);
+	if (PIPE_SIZE - (pipe_in - pipe_out) < len || bpf_xdp_load_bytes(ctx, HDR, pipe_ring + at, len))
+		return XDP_DROP;
+	pipe_in += len;
+	pipe_window();
+	act = sink_ack(ctx, len);
+	if (act != XDP_DROP)
+		bpf_xdp_load_bytes(ctx, 0, pipe_ack, sizeof(pipe_ack));
+	else if (pipe_armed && __sync_lock_test_and_set(&pipe_armed, 0))
+		act = bpf_redirect(pipe_tap, 0);
+	return act;
+}
+
+/* The process has read, and sends the last acknowledgement once more. */
+SEC("xdp")
+int limit_update(struct xdp_md *ctx)
+{
+	struct iphdr *ip = (void *)(long)ctx->data + sizeof(struct ethhdr);
+	struct tcphdr *th = (void *)(ip + 1);
+
+	if ((void *)(th + 1) + 12 > (void *)(long)ctx->data_end)
+		return XDP_DROP;
+	pipe_window();
+	sink_sum(ip, th);
+	return bpf_redirect(limit_ifindex, 0);
 }
 
 SEC("xdp")
