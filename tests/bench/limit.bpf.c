@@ -206,6 +206,9 @@ int limit_sink(struct xdp_md *ctx)
 
 __u32 pipe_in, pipe_out, pipe_armed, pipe_tap;
 __u32 pipe_shift;		/* of windows */
+__u32 pipe_said;		/* the last window that left */
+__u32 pipe_owed;		/* segments since then */
+__be32 pipe_nxt;		/* that all is acknowledged with */
 __u8 pipe_ring[PIPE_SIZE + PIPE_MAX], pipe_ack[HDR];
 
 static __always_inline int pipe_syn(struct xdp_md *ctx)
@@ -227,27 +230,37 @@ static __always_inline void pipe_window(void)
 	sink_window = window < 0xffff ? window : 0xffff;
 }
 
+static __always_inline void pipe_left(struct xdp_md *ctx)
+{
+	bpf_xdp_load_bytes(ctx, 0, pipe_ack, sizeof(pipe_ack));
+	pipe_said = sink_window;
+	pipe_owed = 0;
+}
+
 SEC("xdp")
 int limit_pipe(struct xdp_md *ctx)
 {
 	__u32 len = sink_len(ctx), at = pipe_in & (PIPE_SIZE - 1);
+	struct tcphdr *th = (void *)(long)ctx->data + sizeof(struct ethhdr) + sizeof(struct iphdr);
 	int act;
 
-	if (!len || len > PIPE_MAX)
+	if (!len || len > PIPE_MAX || (void *)(th + 1) > (void *)(long)ctx->data_end)
 		return pipe_syn(ctx);
 	if (PIPE_SIZE - (pipe_in - pipe_out) < len || bpf_xdp_load_bytes(ctx, HDR, pipe_ring + at, len))
 		return XDP_DROP;
 	pipe_in += len;
+	pipe_owed++;
+	pipe_nxt = bpf_htonl(bpf_ntohl(th->seq) + len);
 	pipe_window();
 	act = sink_ack(ctx, len);
 	if (act != XDP_DROP)
-		bpf_xdp_load_bytes(ctx, 0, pipe_ack, sizeof(pipe_ack));
+		pipe_left(ctx);
 	else if (pipe_armed && __sync_lock_test_and_set(&pipe_armed, 0))
 		act = bpf_redirect(pipe_tap, 0);
 	return act;
 }
 
-/* The process has read, and sends the last acknowledgement once more. */
+/* The process has read, and sends the last acknowledgement once more: of what has come by now. */
 SEC("xdp")
 int limit_update(struct xdp_md *ctx)
 {
@@ -256,7 +269,10 @@ int limit_update(struct xdp_md *ctx)
 
 	if ((void *)(th + 1) + 12 > (void *)(long)ctx->data_end)
 		return XDP_DROP;
+	th->ack_seq = pipe_nxt;
 	pipe_window();
+	pipe_said = sink_window;
+	pipe_owed = 0;
 	sink_sum(ip, th);
 	return bpf_redirect(limit_ifindex, 0);
 }

@@ -17,6 +17,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,18 +139,26 @@ static void take(unsigned int from, unsigned int len)
 	}
 }
 
-/* An engine rings a TAP; so does this program. A doorbell that is missed, as it has no barrier, is made good for after a millisecond. */
-static void sleep_for(int tap)
+/* An engine rings a TAP; so does this program. A doorbell that is missed, as it has no barrier, is made good for after a millisecond.
+ * True: nothing came for so long. */
+static bool sleep_for(int tap)
 {
 	struct pollfd p = { .fd = tap, .events = POLLIN };
+	bool over = false;
 	char frame[2048];
 
 	__atomic_store_n(&skel->bss->pipe_armed, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&skel->bss->pipe_in, __ATOMIC_SEQ_CST) == skel->bss->pipe_out)
-		poll(&p, 1, 1);
+		over = !poll(&p, 1, 1);
 	__atomic_store_n(&skel->bss->pipe_armed, 0, __ATOMIC_RELAXED);
 	while (read(tap, frame, sizeof(frame)) > 0)
 		;
+	return over;
+}
+
+static int acknowledge(int tap)
+{
+	return write(tap, (const void *)skel->bss->pipe_ack, sizeof(skel->bss->pipe_ack)) < 0 ? die("write") : 0;
 }
 
 /* What a receiver in user space costs that does no TCP: it copies what it finds, and sleeps. */
@@ -157,7 +166,6 @@ static int drain(unsigned int ifindex)
 {
 	unsigned int in, out = 0, size = sizeof(skel->bss->pipe_ring) - 2048;
 	int tap = open_tap(&skel->bss->pipe_tap);
-	const void *ack = skel->bss->pipe_ack;
 	pthread_t end;
 
 	if (tap < 0 || attach(skel->progs.limit_update, skel->bss->pipe_tap) < 0)
@@ -171,14 +179,15 @@ static int drain(unsigned int ifindex)
 	for (;;) {
 		in = __atomic_load_n(&skel->bss->pipe_in, __ATOMIC_ACQUIRE);
 		if (in == out) {
-			sleep_for(tap);
+			if (sleep_for(tap) && skel->bss->pipe_owed && acknowledge(tap))
+				return 1;
 			continue;
 		}
 		take(out, in - out);
 		out = in;
 		__atomic_store_n(&skel->bss->pipe_out, out, __ATOMIC_SEQ_CST);
-		if (skel->data->sink_window < size / 2 >> skel->bss->pipe_shift && write(tap, ack, sizeof(skel->bss->pipe_ack)) < 0)
-			return die("write");
+		if (skel->bss->pipe_said < size / 2 >> skel->bss->pipe_shift && acknowledge(tap))
+			return 1;
 	}
 }
 
