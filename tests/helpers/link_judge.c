@@ -27,6 +27,7 @@ struct side {			/* what one end has shown */
 	uint32_t end;			/* its segments reach as far as this */
 	uint32_t ack;			/* highest acknowledgement */
 	uint32_t edge;			/* right edge of the window it offers */
+	uint32_t wl1;			/* sequence number of the segment that said so */
 	uint32_t tsval;
 	struct span holes[NR_HOLES];	/* below end, not come yet */
 	struct repeat repeats[NR_REPEATS];	/* in doubt, oldest first */
@@ -301,16 +302,25 @@ static void judge_seq(struct side *s, const struct side *peer, const struct tcp 
 	n->bytes += t->len > old ? t->len - old : 0;
 }
 
-/* A segment that an end's own stack reordered carries an older acknowledgement: it says nothing of windows. */
+/* A segment that an end's own stack reordered carries an older acknowledgement, or the same with an older sequence number: it says nothing
+ * of windows (RFC 9293 3.10.7.4, SND.WL1; Linux's tcp_may_update_window()). */
+static bool says_window(const struct side *s, const struct tcp *t)
+{
+	if (!(t->flags & ACK))
+		return false;
+	return !s->offered || seq_diff(t->ack, s->ack) > 0 || (t->ack == s->ack && seq_diff(t->seq, s->wl1) >= 0);
+}
+
 static void judge_window(struct side *s, const struct tcp *t, struct judge_counts *n)
 {
 	uint32_t edge = t->ack + ((uint32_t)t->window << (t->flags & SYN ? 0 : s->wscale));
 	int32_t back = seq_diff(s->edge, edge);
 
-	if (!(t->flags & ACK) || (s->offered && seq_diff(t->ack, s->ack) < 0))
+	if (!says_window(s, t))
 		return;
 	n->zero_wnd += !t->window;
 	s->ack = t->ack;
+	s->wl1 = t->seq;
 	if (s->offered && s->scaled && back > 0)
 		*(back >> s->wscale ? &n->shrunk : &n->rounded) += 1;
 	if (!s->offered || back < 0)
