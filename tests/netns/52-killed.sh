@@ -13,8 +13,7 @@ gone() { [ "$(on_path hardware)" = 0 ]; }
 
 start() {
 	echo_pair
-	ctl offload --all || fail "offload"
-	all_on hardware 1 || fail "not in hardware"
+	eventually 5 eval 'ctl offload --all; all_on hardware 1' || fail "not in hardware: $(ctl list)"	# once it is accepted
 	rx=$(counter RX_BYTES) tx=$(counter TX_BYTES)
 	echo 100000 >&3
 	eventually 10 logged client '^ok 100000' || fail "no echo"
