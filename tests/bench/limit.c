@@ -100,21 +100,30 @@ static void *await_end(void *arg)
 	return arg;
 }
 
-/* What a server in user space costs that does no TCP: no more is done for a frame than to find it and to write it. */
-static int bounce(unsigned int ifindex)
+/* One program on a TAP of this process's, one on the interface; until standard input ends. 0, or 1: told why. */
+static int between(struct bpf_program *out, unsigned int tap, struct bpf_program *in, unsigned int ifindex)
 {
-	unsigned int tap, seen = 0, frames;
-	int fd = open_tap(&tap);
 	pthread_t end;
 
-	if (fd < 0 || attach(skel->progs.limit_redirect, tap) < 0)
-		return die("TAP");
-	if (attach(skel->progs.limit_bounce, ifindex) < 0)
+	if (attach(out, tap) < 0 || attach(in, ifindex) < 0)
 		return die("attach");
 	if (pthread_create(&end, NULL, await_end, NULL))
 		return die("thread");
 	puts("ready");
 	fflush(stdout);
+	return 0;
+}
+
+/* What a server in user space costs that does no TCP: no more is done for a frame than to find it and to write it. */
+static int bounce(unsigned int ifindex)
+{
+	unsigned int tap, seen = 0, frames;
+	int fd = open_tap(&tap);
+
+	if (fd < 0)
+		return die("TAP");
+	if (between(skel->progs.limit_redirect, tap, skel->progs.limit_bounce, ifindex))
+		return 1;
 	for (;;) {
 		frames = __atomic_load_n(&skel->bss->bounces, __ATOMIC_ACQUIRE);
 		if (frames == seen)
@@ -166,16 +175,11 @@ static int drain(unsigned int ifindex)
 {
 	unsigned int in, out = 0, size = sizeof(skel->bss->pipe_ring) - 2048;
 	int tap = open_tap(&skel->bss->pipe_tap);
-	pthread_t end;
 
-	if (tap < 0 || attach(skel->progs.limit_update, skel->bss->pipe_tap) < 0)
+	if (tap < 0)
 		return die("TAP");
-	if (attach(skel->progs.limit_pipe, ifindex) < 0)
-		return die("attach");
-	if (pthread_create(&end, NULL, await_end, NULL))
-		return die("thread");
-	puts("ready");
-	fflush(stdout);
+	if (between(skel->progs.limit_update, skel->bss->pipe_tap, skel->progs.limit_pipe, ifindex))
+		return 1;
 	for (;;) {
 		in = __atomic_load_n(&skel->bss->pipe_in, __ATOMIC_ACQUIRE);
 		if (in == out) {
