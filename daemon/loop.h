@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The event loop of the one thread; made by main.c before anything else. */
+/* The event loop: all but slab_work.c is in its thread; made by main.c before anything else. */
 #ifndef LOOP_H
 #define LOOP_H
 

@@ -8,11 +8,18 @@
 #include "engine.h"
 #include "log.h"
 #include "slab.h"
+#include "slab_work.h"
 
 static uint64_t index_used[TOE_MAX_SLABS / 64];
 static uint64_t index_owned[TOE_MAX_SLABS / 64];	/* not of a toed before this one */
 static struct slab *table[TOE_MAX_SLABS];
-static struct slab *spare;
+
+#define SPARES_MOST	8
+
+static struct slab *spares;
+static unsigned int nr_spares, nr_asked, nr_wanted;	/* there; on their way; in all */
+static unsigned int nr_taken;				/* since slab_tidy() looked */
+static int failed;					/* -errno of the last that could not be made */
 
 struct slab *slab_at(unsigned int index)
 {
@@ -33,7 +40,8 @@ int slab_init(void)
 	for (i = 0; i < TOE_MAX_SLABS; i++)
 		if (!bpf_map_lookup_elem(engine.slabs, &i, &id))
 			index_used[i / 64] |= 1ULL << (i % 64);
-	return 0;
+	nr_wanted = 1;
+	return slab_work_init();
 }
 
 uint32_t slab_id(unsigned int index)
@@ -43,16 +51,28 @@ uint32_t slab_id(unsigned int index)
 	return bpf_map_lookup_elem(engine.slabs, &key, &id) ? 0 : id;
 }
 
+/* A batch stops at the first that fails, which none does but for want of memory. */
+void slab_take_out(__u32 *keys, __u32 nr)
+{
+	__u32 i, done = nr;
+
+	if (nr && bpf_map_delete_batch(engine.slabs, keys, &done, NULL))
+		for (i = 0; i < nr; i++)
+			bpf_map_delete_elem(engine.slabs, &keys[i]);
+}
+
 void slab_sweep(void)
 {
-	__u32 i;
+	static __u32 keys[TOE_MAX_SLABS];
+	__u32 i, nr = 0;
 
 	for (i = 0; i < TOE_MAX_SLABS; i++) {
 		if (!bit(index_used, i) || bit(index_owned, i))
 			continue;
-		bpf_map_delete_elem(engine.slabs, &i);
+		keys[nr++] = i;
 		index_used[i / 64] &= ~(1ULL << (i % 64));
 	}
+	slab_take_out(keys, nr);
 }
 
 static int index_take(void)
@@ -75,7 +95,7 @@ static void index_give(unsigned int i)
 	index_owned[i / 64] &= ~(1ULL << (i % 64));
 }
 
-static int slab_mmap(struct slab *s)
+int slab_mmap(struct slab *s)
 {
 	s->nr_free = TOE_SLAB_UNITS;
 	s->mem = mmap(NULL, TOE_SLAB_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
@@ -88,68 +108,10 @@ static int slab_mmap(struct slab *s)
 	return 0;
 }
 
-/* As the inner map of slabs was declared, or the engines' map refuses it. */
-static int slab_map(struct slab *s)
+void slab_munmap(struct slab *s)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, o, .map_flags = BPF_F_MMAPABLE);
-
-	s->fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "toe_slab", sizeof(__u32), TOE_CHUNK_SIZE,
-			       TOE_SLAB_VALUES, &o);
-	return s->fd < 0 ? -errno : slab_mmap(s);
-}
-
-static int slab_enter(struct slab *s)
-{
-	__u32 key;
-	int index = index_take();
-
-	if (index < 0)
-		return index;
-	key = (__u32)index;
-	if (bpf_map_update_elem(engine.slabs, &key, &s->fd, BPF_ANY)) {
-		int err = -errno;
-
-		index_give(key);
-		return err;
-	}
-	s->index = (uint16_t)index;
-	table[index] = s;
-	if (bpf_map_lookup_elem(engine.slabs, &key, &s->id))
-		s->id = 0;
-	return 0;
-}
-
-static struct slab *slab_make(void)
-{
-	struct slab *s = calloc(1, sizeof(*s));
-	int err = -ENOMEM;
-
-	if (!s)
-		goto fail;
-	err = slab_map(s);
-	if (err)
-		goto free_slab;
-	err = slab_enter(s);
-	if (err)
-		goto unmap;
-	return s;
-unmap:
 	munmap(s->mem, TOE_SLAB_SIZE);
 	close(s->fd);
-free_slab:
-	free(s);
-fail:
-	log_warn("cannot make ring memory: %s", strerror(-err));
-	errno = -err;
-	return NULL;
-}
-
-struct slab *slab_new(void)
-{
-	struct slab *s = spare;
-
-	spare = NULL;
-	return s ? s : slab_make();
 }
 
 struct slab *slab_adopt(unsigned int index)
@@ -175,34 +137,137 @@ struct slab *slab_adopt(unsigned int index)
 	return s;
 }
 
+/* ---- made ahead ---- */
+
+static void came_back(struct slab *s)
+{
+	nr_asked -= !s->gone;
+	if (s->gone || s->err) {
+		if (!s->gone)
+			failed = s->err;
+		index_give(s->index);
+		free(s);
+		return;
+	}
+	s->id = slab_id(s->index);
+	table[s->index] = s;
+	s->next = spares;
+	spares = s;
+	nr_spares++;
+}
+
+/* False: nothing is on its way. */
+static bool collect(bool wait)
+{
+	struct slab *s = slab_work_done(wait);
+	bool any = s;
+
+	for (; s; s = slab_work_done(false))
+		came_back(s);
+	return any;
+}
+
+/* -errno: it cannot be begun. */
+static int ask_one(void)
+{
+	int index = index_take();
+	struct slab *s;
+
+	if (index < 0)
+		return index;
+	s = calloc(1, sizeof(*s));
+	if (!s) {
+		index_give((unsigned int)index);
+		return -ENOMEM;
+	}
+	s->index = (uint16_t)index;
+	nr_asked++;
+	slab_work_make(s);
+	return 0;
+}
+
+static int refill(void)
+{
+	int err = 0;
+
+	while (!err && nr_spares + nr_asked < nr_wanted)
+		err = ask_one();
+	return err;
+}
+
+static struct slab *take_spare(void)
+{
+	struct slab *s = spares;
+
+	spares = s->next;
+	s->next = NULL;
+	nr_spares--;
+	return s;
+}
+
+/* Processes that serve a connection each come in numbers: when a second one finds none, more are made ahead. */
+static void expect_more(void)
+{
+	if (nr_taken++ && !nr_spares && nr_wanted < SPARES_MOST)
+		nr_wanted *= 2;
+}
+
+/* There is none: wait for one that is made, or for an index that is free again. */
+static int wait_for_spare(void)
+{
+	int err;
+
+	failed = 0;
+	do {
+		err = failed ? failed : refill();
+	} while (!nr_spares && collect(true));
+	return err;
+}
+
+struct slab *slab_new(void)
+{
+	struct slab *s;
+	int err = 0;
+
+	collect(false);
+	expect_more();
+	if (!nr_spares)
+		err = wait_for_spare();
+	if (!nr_spares) {
+		log_warn("cannot make ring memory: %s", strerror(-err));
+		errno = -err;
+		return NULL;
+	}
+	s = take_spare();
+	refill();
+	return s;
+}
+
 void slab_delete(struct slab *s)
 {
-	__u32 key = s->index;
-
-	bpf_map_delete_elem(engine.slabs, &key);
-	table[key] = NULL;
-	index_give(key);
-	munmap(s->mem, TOE_SLAB_SIZE);
-	close(s->fd);
-	free(s);
+	table[s->index] = NULL;
+	slab_work_delete(s);
 }
 
-void slab_make_spare(void)
+void slab_tidy(void)
 {
-	if (!spare)
-		spare = slab_make();
-}
-
-bool slab_has_spare(void)
-{
-	return spare;
+	collect(false);
+	if (!nr_taken)
+		nr_wanted = 1;
+	nr_taken = 0;
+	while (nr_spares > nr_wanted)
+		slab_delete(take_spare());
+	refill();
 }
 
 void slab_exit(void)
 {
-	if (spare)
-		slab_delete(spare);
-	spare = NULL;
+	nr_wanted = 0;
+	do {
+		while (nr_spares)
+			slab_delete(take_spare());
+	} while (collect(true));
+	slab_work_exit();
 }
 
 /* ---- runs of units ---- */

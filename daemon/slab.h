@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Slabs: ring memory shared by the engines, the daemon and one application. A slab is made ahead of
- * time, because entering it in map slabs waits for an RCU grace period, belongs to one application
- * for its whole life and is never handed to another.
+ * time by a thread of its own (slab_work.h), because entering it in map slabs waits for an RCU grace period, belongs to one
+ * application for its whole life and is never handed to another.
  */
 #ifndef SLAB_H
 #define SLAB_H
@@ -15,11 +15,13 @@
 struct app;
 
 struct slab {
-	struct slab *next;	/* the owner's list */
+	struct slab *next;	/* in the list that it is in: the owner's, spares, work to do */
 	const struct app *owner;	/* NULL: nobody's yet */
 	uint16_t index;		/* in map slabs */
 	uint32_t id;		/* the kernel's, of the BPF map */
 	int fd;
+	int err;		/* -errno: it could not be made */
+	bool gone;		/* it has been deleted */
 	char *mem;
 	uint64_t used[TOE_SLAB_UNITS / 64];
 	unsigned int nr_free;	/* units */
@@ -36,14 +38,18 @@ uint32_t slab_id(unsigned int index);
 /* Remove those that nobody took over. */
 void slab_sweep(void);
 
-/* The spare slab if there is one, else a new one. -errno in errno if NULL. */
+/* A spare slab if there is one, else a new one, which takes some 20 ms. Errno if NULL. */
 struct slab *slab_new(void);
+/* Nothing points to it any more. It goes in its time. */
 void slab_delete(struct slab *slab);
 struct slab *slab_at(unsigned int index);	/* NULL: there is none */
+/* Now and then: give back the spare ones that nobody has asked for since the last time. */
+void slab_tidy(void);
 
-/* Make the spare slab if it was taken. Slow; call when nothing is urgent. */
-void slab_make_spare(void);
-bool slab_has_spare(void);
+/* Of slab.c for slab_work.c. */
+int slab_mmap(struct slab *slab);		/* its descriptor; that is closed if it fails */
+void slab_munmap(struct slab *slab);		/* and close */
+void slab_take_out(__u32 *keys, __u32 nr);	/* of map slabs: one wait for all */
 
 /* A run of that order (toe/place.h): first unit or -ENOSPC. */
 int slab_take(struct slab *slab, unsigned int order);

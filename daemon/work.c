@@ -14,11 +14,9 @@
 #include "work.h"
 
 #define TICK_US		(CONN_TICK_MS * 1000)
-#define SPARE_US	2000		/* after the spare slab was taken */
-#define SPARE_RETRY_US	1000000
 
-static sd_event_source *doorbell, *tick, *spare, *confirm, *after, *term, *intr;
-static bool ticking, sparing;
+static sd_event_source *doorbell, *tick, *confirm, *after, *term, *intr;
+static bool ticking;
 
 static int set_timer(sd_event_source *source, uint64_t in_us)
 {
@@ -59,17 +57,6 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *arg)
 	return set_timer(source, TICK_US);
 }
 
-static int on_spare(sd_event_source *source, uint64_t usec, void *arg)
-{
-	(void)usec;
-	(void)arg;
-	slab_make_spare();
-	sparing = !slab_has_spare();
-	if (!sparing)
-		return 0;
-	return set_timer(source, SPARE_RETRY_US);
-}
-
 /* Offloaded traffic does not keep the kernel's neighbour entries alive. */
 static int on_confirm(sd_event_source *source, uint64_t usec, void *arg)
 {
@@ -83,6 +70,7 @@ static int on_confirm(sd_event_source *source, uint64_t usec, void *arg)
 		neigh_use_all();
 	else
 		neigh_forget(NULL);
+	slab_tidy();
 	return set_timer(source, NEIGH_USE_S * 1000000ULL);
 }
 
@@ -94,10 +82,6 @@ static int on_after(sd_event_source *source, void *arg)
 	if (!ticking && has_work()) {
 		ticking = true;
 		set_timer(tick, TICK_US);
-	}
-	if (!sparing && !slab_has_spare()) {
-		sparing = true;
-		set_timer(spare, SPARE_US);
 	}
 	return 0;
 }
@@ -152,8 +136,6 @@ int work_init(void)
 	if (err >= 0)
 		err = timer_add(&tick, on_tick, 500);
 	if (err >= 0)
-		err = timer_add(&spare, on_spare, 1000);
-	if (err >= 0)
 		err = timer_add(&confirm, on_confirm, 1000000);
 	if (err >= 0)
 		err = sd_event_add_post(loop, &after, on_after, NULL);
@@ -163,9 +145,8 @@ int work_init(void)
 		return err;
 	sd_event_set_watchdog(loop, true);
 	set_timer(confirm, NEIGH_USE_S * 1000000ULL);
-	ticking = sparing = true;
+	ticking = true;
 	set_timer(tick, 0);
-	set_timer(spare, 0);
 	return 0;
 }
 
@@ -174,7 +155,6 @@ void work_exit(void)
 	expire_scan(UINT64_MAX);
 	doorbell = sd_event_source_disable_unref(doorbell);
 	tick = sd_event_source_disable_unref(tick);
-	spare = sd_event_source_disable_unref(spare);
 	confirm = sd_event_source_disable_unref(confirm);
 	after = sd_event_source_disable_unref(after);
 	term = sd_event_source_disable_unref(term);
