@@ -45,6 +45,12 @@ toed_objs := $(call objs,$(call src,daemon/*.c))
 ctl_objs := $(call objs,$(call src,tools/toectl*.c))
 gen_objs := $(call objs,$(call src,tools/tcpgen*.c))
 lib_objs := $(call objs,$(call src,lib/*.c))
+# The library is optimised as one program, for its functions are small and a request passes some two dozen of its files. The objects
+# hold ordinary code as well, which is what the tests link.
+lto	:= -flto=auto -ffat-lto-objects
+no_lto	:= -fno-use-linker-plugin
+gcc_lto	:= $(if $(ASAN),,$(shell $(CC) $(lto) $(no_lto) -c -x c /dev/null -o /dev/null 2>/dev/null && echo yes))
+lib_lto	:= $(if $(gcc_lto),$(lto))
 lib_ld_flags := -Wl,--version-script=lib/libtoe.map $(if $(ASAN),,-Wl$(,)-z$(,)defs)
 helpers	:= $(filter-out %_conn %_judge %_path,$(call bins,$(call src,tests/helpers/*.c)))
 bench_bpf := $(patsubst %.c,$(B)/%.o,$(call src,tests/bench/*.bpf.c))
@@ -85,10 +91,10 @@ $(B)/tcpgen: $(gen_objs)
 
 $(B)/libtoe.so: $(lib_objs) lib/libtoe.map
 	$(call say,LD)
-	$(Q)$(CC) $(san) -shared -pthread $(lib_ld_flags) $(LDFLAGS) -o $@ $(lib_objs) -ldl
+	$(Q)$(CC) $(san) $(CFLAGS) $(lib_lto) -shared -pthread $(lib_ld_flags) $(LDFLAGS) -o $@ $(lib_objs) -ldl
 
 $(toed_objs) $(gen_objs): | $(skels)
-$(lib_objs): c_flags += -fPIC -fvisibility=hidden -fexceptions -ftls-model=initial-exec
+$(lib_objs): c_flags += -fPIC -fvisibility=hidden -fexceptions -ftls-model=initial-exec $(lib_lto)
 
 # "make install PREFIX=..." after "make": what knows the paths is compiled anew.
 $(B)/tools/toectl_run.o $(B)/daemon/options.o: $(B)/paths
@@ -130,7 +136,7 @@ $(B)/daemon.a $(B)/lib.a:
 
 $(unit_lib): %: %.o $(B)/lib.a
 	$(call say,LD)
-	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka -ldl
+	$(Q)$(CC) $(san) $(if $(gcc_lto),$(no_lto)) -pthread $(LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka -ldl
 $(unit_toed): %: %.o $(B)/daemon.a
 	$(call say,LD)
 	$(Q)$(CC) $(san) -pthread $(LDFLAGS) -o $@ $< $(B)/daemon.a -lcmocka -lm $(toed_libs)

@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include "daemon.h"
 #include "ring.h"
 
 struct epset;
@@ -185,6 +186,18 @@ static inline void sonode_opts(struct sonode *sn, uint32_t word)
 {
 	if (ld_acq(&sn->opts_word) != word)
 		sonode_opts_read(sn, word);
+}
+
+/* The control block of the rings at this word, if they were looked up before; for a look at first sight. */
+static inline const struct toe_ring_ctl *sonode_ctl(const struct sonode *sn, uint32_t word)
+{
+	const struct toe_ring_ctl *ctl;
+
+	if (ld_acq(&sn->ring_word) != word || ld_acq(&sn->ring_fresh) != daemon_fresh())
+		return NULL;
+	ctl = ld(&sn->ring.ctl);
+	fence_acq();
+	return ld(&sn->ring_word) == word ? ctl : NULL;
 }
 
 /* For a look at the rings that will follow: the slot, and then what is found by way of it. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdatomic.h>
 #include "qp.h"
+#include "sys.h"
 #include "tx.h"
 
-static __thread char self;
+static __thread char self, self_alone;	/* owner of a lock: with its mutex; without, as the process has one thread */
 /* Whose lock this thread is about to take or to give back: between the mutex and its owner's name there are
  * instructions at which a signal handler would find a lock of nobody's, and wait for the code that it interrupts. */
 static __thread struct sonode *at;
@@ -23,12 +24,24 @@ static void at_rest(struct sonode *before)
 	st(&at, before);
 }
 
+/* Whoever has it is this thread. */
+static bool lock_alone(struct sonode *sn)
+{
+	if (ld(&sn->wowner))
+		return false;
+	st(&sn->wowner, (void *)&self_alone);
+	atomic_signal_fence(memory_order_seq_cst);
+	return true;
+}
+
 static inline bool lock_by(struct sonode *sn, int (*lock)(pthread_mutex_t *))
 {
 	struct sonode *before;
 	bool got;
 
-	if (ld(&sn->wowner) == &self || ld(&at) == sn)
+	if (sys_alone())
+		return lock_alone(sn);
+	if (ld(&sn->wowner) == &self || ld(&sn->wowner) == &self_alone || ld(&at) == sn)
 		return false;
 	before = at_lock(sn);
 	got = !lock(&sn->wlock);
@@ -50,8 +63,14 @@ bool tx_trylock(struct sonode *sn)
 
 void tx_unlock(struct sonode *sn)
 {
-	struct sonode *before = at_lock(sn);
+	struct sonode *before;
 
+	if (ld(&sn->wowner) == &self_alone) {
+		atomic_signal_fence(memory_order_seq_cst);
+		st(&sn->wowner, NULL);
+		return;
+	}
+	before = at_lock(sn);
 	st(&sn->wowner, NULL);
 	pthread_mutex_unlock(&sn->wlock);
 	at_rest(before);
@@ -221,12 +240,21 @@ static bool hw_ring(struct sonode *sn, struct ring *r)
 	return word_path(word) == TOE_PATH_HW && !sonode_ring(sn, word, r);
 }
 
+/* As at most wake-ups of a connection that answers requests. */
+static bool nothing_waits(struct sonode *sn)
+{
+	const struct toe_ring_ctl *ctl = sonode_ctl(sn, sonode_word(sn));
+	uint32_t filled;
+
+	return ctl && pos_load(&ctl->tx_filled, &filled) && filled == ld_acq(&ctl->snd_nxt);
+}
+
 void tx_kick(struct sonode *sn)
 {
 	uint32_t filled;
 	struct ring r;
 
-	if (!hw_ring(sn, &r) || !pos_load(&r.ctl->tx_filled, &filled) ||
+	if (nothing_waits(sn) || !hw_ring(sn, &r) || !pos_load(&r.ctl->tx_filled, &filled) ||
 	    filled == ld_acq(&r.ctl->snd_nxt) || !tx_lock(sn))
 		return;
 	tx_push(sn, &r, false, false);

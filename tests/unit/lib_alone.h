@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What lib/tx.c needs of the socket layer, for tests that have none. Each plays sonode_ring() itself. */
+/* What lib/tx.c needs of the socket layer and of toed, for tests that have neither. Each plays sonode_ring() itself. */
 #ifndef LIB_ALONE_H
 #define LIB_ALONE_H
 
@@ -14,6 +14,11 @@ void sonode_opts_read(struct sonode *s, uint32_t word)
 {
 	(void)s;
 	(void)word;
+}
+
+uint32_t daemon_fresh(void)
+{
+	return 1;
 }
 
 #endif

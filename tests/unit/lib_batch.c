@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Which connections' segments the library lets leave together (lib/batch.c), before an engine that answers at once. */
+#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include "tests/unit/test.h"
 
 #define SYS_H		/* system calls end here */
 static long sys3(long nr, long fd, const void *buf, long len);
+static bool sys_alone(void) { return false; }
 
 static uint64_t clock_now;
 #define batch_clock()	(clock_now++)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 #include "lib/qp.h"
 #include "lib/tx.h"
@@ -243,7 +244,10 @@ int pthread_mutex_unlock(pthread_mutex_t *m)
 
 static void handler_between(void **state)
 {
+	char alone = __libc_single_threaded;
+
 	(void)state;
+	__libc_single_threaded = 0;
 	alarm(10);			/* it would wait for itself */
 	nr_held = 0;
 	interrupting = true;
@@ -257,6 +261,29 @@ static void handler_between(void **state)
 	assert_int_equal(nr_held, 5);
 	interrupting = false;
 	alarm(0);
+	__libc_single_threaded = alone;
+}
+
+/* The only thread needs no mutex, but a handler of its own may not have the lock either. A thread that came later finds it free. */
+static void handler_alone(void **state)
+{
+	char alone = __libc_single_threaded;
+
+	(void)state;
+	__libc_single_threaded = 1;
+	nr_held = 0;
+	interrupting = true;
+	assert_true(tx_lock(&sn));
+	on_signal();
+	assert_int_equal(nr_held, 1);
+	__libc_single_threaded = 0;
+	on_signal();
+	assert_int_equal(nr_held, 2);
+	tx_unlock(&sn);
+	on_signal();
+	assert_int_equal(nr_held, 2);
+	interrupting = false;
+	__libc_single_threaded = alone;
 }
 
 #define CASE(f) cmocka_unit_test_setup(f, start)
@@ -266,7 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(nagle), CASE(nodelay), CASE(nodelay_set), CASE(cork), CASE(msg_more), CASE(push),
 		CASE(silly_window),
-		CASE(edges), CASE(handler_between),
+		CASE(edges), CASE(handler_between), CASE(handler_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
