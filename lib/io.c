@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include "batch.h"
 #include "daemon.h"
 #include "intfd.h"
@@ -11,6 +12,7 @@
 #include "real.h"
 #include "sys.h"
 #include "tx.h"
+#include "user.h"
 #include "wait.h"
 
 /*
@@ -277,6 +279,31 @@ static int rx_pass(struct sonode *sn, struct io *io, uint32_t word)
 		return IO_DONE;
 	need = peek ? target : 1;
 	return blocked(sn, io, &r, ld(&sn->rcvtimeo_ns), rx_ready, need);
+}
+
+ssize_t io_take(struct sonode *sn, uint32_t word, void *buf, size_t len)
+{
+	const uint8_t *from;
+	uint32_t pos, n;
+	size_t piece;
+	struct ring r;
+
+	if (no_memory(buf, len) || sonode_ring(sn, word, &r) || !pos_load(&r.ctl->rx_read, &pos))
+		return 0;
+	n = ring_avail(&r, pos);
+	if (n > len)
+		n = len;
+	if (!n || (n < len && n < ld(&sn->lowat)))
+		return 0;
+	from = rx_piece(&r, pos, n, &piece);
+	if (piece < n)
+		return 0;
+	memcpy(buf, from, n);
+	fence_acq();		/* as ring_take() */
+	if (ring_stale(&r) || !pos_commit(&r.ctl->rx_read, pos, pos + n))
+		return 0;
+	window_update(sn, &r);
+	return n;
 }
 
 static ssize_t result(const struct io *io)

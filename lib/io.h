@@ -45,6 +45,8 @@ static inline void io_init(struct io *io, enum io_kind kind, int flags, const st
 
 ssize_t io_recv(struct sonode *sn, struct io *io);
 ssize_t io_send(struct sonode *sn, struct io *io);
+/* What most reads are: of what has arrived, and lies in one piece. 0: the long way. */
+ssize_t io_take(struct sonode *sn, uint32_t word, void *buf, size_t len);
 
 /*
  * A call that only the kernel serves. It needs its own socket, now and while the call lasts: counted in users like

@@ -63,6 +63,8 @@ static inline __attribute__((always_inline)) bool recv_quick(struct sonode *sn, 
 	if (!quick(sn, flags))
 		return false;
 	word = sonode_word(sn);
+	if (word_path(word) == TOE_PATH_HW)
+		return (*ret = io_take(sn, word, buf, len)) > 0;
 	if (word_path(word) != TOE_PATH_KERNEL)
 		return false;
 	batch_end();
