@@ -13,6 +13,7 @@
 #define MAX_NESTED	8
 #define OWN_EVENTS	256
 #define CALL_WORK	16	/* what a call counts for, besides its events */
+#define QUEUED_LOOKS	16	/* that are made without one at the doorbells */
 #define KERNEL_WORK	1024	/* that may be done before the kernel's events are looked at */
 
 bool epset_poll(struct epset *set)
@@ -103,13 +104,37 @@ static int collect_nested(struct epset *set, struct epoll_event *out, int max)
 	return n;
 }
 
+/* All that is in hardware is in the queue, as when each was reported and then answered: a look at it says what its doorbell would. */
+static bool all_queued(const struct epset *set)
+{
+	return ld(&set->nr_hw) && ld(&set->ready.nr) == ld(&set->nr_hw) && !epset_behind(set);
+}
+
+/* Doorbells are left alone: their bits stay set, and the engine has less to do. Not for long, for behind one may be room to send what
+ * waits, of a member or of a connection that is in no set. */
+static int collect_queued(struct epset *set, struct epoll_event *out, int max)
+{
+	uint8_t looks = ld(&set->queued_looks);
+	int n;
+
+	if (!all_queued(set) || ld(&set->unsent) || looks >= QUEUED_LOOKS)
+		return 0;
+	st(&set->queued_looks, looks + 1);
+	epset_lock();
+	n = epset_collect(set, out, max);
+	epset_unlock();
+	return n;
+}
+
 /* Everything that is known without asking the kernel. */
 static int collect(struct epset *set, struct epoll_event *out, int max)
 {
 	struct sonode *stuck;
-	int n = 0;
+	int n = collect_queued(set, out, max);
 
-	while (ld(&set->nr_hw) || epset_behind(set)) {
+	while (!n && (ld(&set->nr_hw) || epset_behind(set))) {
+		st(&set->queued_looks, 0);
+		st(&set->unsent, 0);
 		qp_service(ld(&set->qps), set);
 		epset_lock();
 		stuck = epset_behind(set) ? epset_rescan(set) : NULL;

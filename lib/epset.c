@@ -111,6 +111,8 @@ static uint32_t ring_events(const struct member *m)
 
 	if (sonode_ring(m->sn, m->word, &r))
 		return 0;
+	if ((uint32_t)ld(&r.ctl->tx_filled) != ld(&r.ctl->snd_nxt))
+		st(&m->set->unsent, 1);
 	if (want & (EPOLLIN | EPOLLRDNORM) && io_readable(m->sn, &r)) {
 		got |= EPOLLIN | EPOLLRDNORM;
 		ring_prefetch(&r);

@@ -29,6 +29,8 @@ struct epset {
 	uint32_t qps;			/* pool indices whose TAP the instance holds */
 	uint32_t daemon_gen;		/* of the eventfd it holds */
 	uint32_t daemon_fresh;		/* of the TAPs it holds */
+	uint8_t queued_looks;		/* in which no doorbell was looked at, see epoll.c */
+	uint8_t unsent;			/* a member was seen that has more to send than may leave */
 	uint8_t active;
 	uint8_t inherited;		/* made before fork(): the kernel's set is the parent's as well */
 	uint8_t unclaimed;		/* ... and its members were not yet asked for */
