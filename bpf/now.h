@@ -23,28 +23,10 @@ static __always_inline __u32 now_later(__u32 ms, __u32 seen_ms)
 	return seen_ms - ms < NOW_TICKS_MS ? seen_ms : ms;
 }
 
-/* The clock of the last tick, as of these jiffies; written in that order. Where returns are guarded a call of the kernel's costs 15 ns and
- * more, and jiffies are read without one. Who reads between the two steps of a tick leaves the time of the one before it. */
-static struct {
-	volatile __u64 jiffies, ns;
-} tick;
-
-static __always_inline __u64 now_coarse(void)
-{
-	__u64 jiffies = bpf_jiffies64(), ns;
-
-	if (tick.jiffies == jiffies)
-		return tick.ns;
-	ns = bpf_ktime_get_coarse_ns();
-	tick.ns = ns;
-	tick.jiffies = jiffies;
-	return ns;
-}
-
 /* Whoever makes it exact notes ms in last_rx_ms or last_tx_ms, so that nothing leaves with an earlier timestamp. */
 static __always_inline void now_tick(struct now *n, const struct hw_conn *c, const struct hw_clock *clk)
 {
-	n->ns = now_coarse();
+	n->ns = bpf_ktime_get_coarse_ns();
 	n->ms = now_later(now_later(n->ns / NS_PER_MS, clk->last_rx_ms), c->last_tx_ms);
 	n->exact = 0;
 }

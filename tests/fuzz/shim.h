@@ -101,11 +101,6 @@ static __u32 bpf_get_smp_processor_id(void)
 	return 0;
 }
 
-static __u64 bpf_jiffies64(void)
-{
-	return shim.now_ns / 4000000;
-}
-
 static __u64 bpf_ktime_get_coarse_ns(void)
 {
 	return shim.now_ns / 4000000 * 4000000;
