@@ -257,6 +257,7 @@ struct minmax {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	u32 max_window;
+	u64 tcp_wstamp_ns;
 	u32 tsoffset;
 	u32 snd_wnd;
 	u32 mss_cache;

@@ -59,13 +59,16 @@ static __always_inline void cmd_start(struct hw_conn *c)
 	struct hw_clock *clk = clock_of(c);
 	struct toe_ring_ctl *ctl = ring_ctl(c);
 	struct hw_rec *r = rec_of(c);
+	__u32 now_ms;
 
 	if (!r)
 		return;
 	__builtin_memset(r, 0, offsetof(struct hw_rec, sieve.came));
 	c->nr_ooo = 0;
 	c->sacked = 0;
-	c->last_tx_ms = c->challenge_ms = bpf_ktime_get_ns() / 1000000;
+	now_ms = bpf_ktime_get_ns() / 1000000;
+	c->last_tx_ms = ms_later(now_ms, c->stamped_ms);
+	c->challenge_ms = now_ms;
 	c->rec = 0;
 	c->ca_state = TOE_CA_OPEN;
 	c->recover = c->min.snd_una;

@@ -7,10 +7,10 @@
 #define NOW_H
 
 #include "maps.bpf.h"
+#include "toe/rtt.h"
 
 #define NS_PER_MS	1000000ULL
 #define NS_PER_US	1000ULL
-#define NOW_TICKS_MS	1000U	/* the last tick is not longer ago */
 
 struct now {
 	__u64 ns;		/* CLOCK_MONOTONIC, of the last tick unless exact */
@@ -18,16 +18,11 @@ struct now {
 	__u32 exact;
 };
 
-static __always_inline __u32 now_later(__u32 ms, __u32 seen_ms)
-{
-	return seen_ms - ms < NOW_TICKS_MS ? seen_ms : ms;
-}
-
 /* Whoever makes it exact notes ms in last_rx_ms or last_tx_ms, so that nothing leaves with an earlier timestamp. */
 static __always_inline void now_tick(struct now *n, const struct hw_conn *c, const struct hw_clock *clk)
 {
 	n->ns = bpf_ktime_get_coarse_ns();
-	n->ms = now_later(now_later(n->ns / NS_PER_MS, clk->last_rx_ms), c->last_tx_ms);
+	n->ms = ms_later(ms_later(n->ns / NS_PER_MS, clk->last_rx_ms), c->last_tx_ms);
 	n->exact = 0;
 }
 
@@ -35,7 +30,7 @@ static __always_inline __u32 now_us(struct now *n)
 {
 	if (!n->exact) {
 		n->ns = bpf_ktime_get_ns();
-		n->ms = now_later(n->ns / NS_PER_MS, n->ms);
+		n->ms = ms_later(n->ns / NS_PER_MS, n->ms);
 		n->exact = 1;
 	}
 	return n->ns / NS_PER_US;

@@ -342,6 +342,7 @@ static __always_inline void so_state(struct bpf_sock_ops *ops, __u32 from, __u32
 		if (c->next == TOE_HW) {	/* in HOLD nobody else writes these */
 			min_capture(&c->min, tp);
 			c->ecn = ecn_of(tp);
+			c->stamped_ms = tp->tcp_wstamp_ns / 1000000;
 			c->rx_base += tp->bytes_received;
 			c->tx_base += tp->bytes_sent - tp->bytes_retrans;
 		}

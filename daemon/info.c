@@ -70,6 +70,12 @@ static uint8_t options(const struct hw_conn *e)
 	return o | (opts & TOE_OPT_ECN ? TCPI_OPT_ECN : 0);
 }
 
+/* The engines' time may be ahead (hw_conn.stamped_ms). */
+static uint32_t ms_since(uint32_t now_ms, uint32_t ms)
+{
+	return seq_before(now_ms, ms) ? 0 : now_ms - ms;
+}
+
 static void from_clock(struct toe_info *o, const struct hw_conn *e, const struct hw_clock *k, uint32_t now_ms)
 {
 	o->bytes_received = k->rx_bytes;
@@ -79,8 +85,8 @@ static void from_clock(struct toe_info *o, const struct hw_conn *e, const struct
 	o->segs_in = k->rx_segs;
 	o->data_segs_out = o->segs_out = k->tx_segs + k->rtx_segs;
 	o->total_retrans = k->rtx_segs;
-	o->last_recv = now_ms - k->last_rx_ms;
-	o->last_data_sent = now_ms - e->last_tx_ms;
+	o->last_recv = ms_since(now_ms, k->last_rx_ms);
+	o->last_data_sent = ms_since(now_ms, e->last_tx_ms);
 }
 
 int info_write(struct conn *c)

@@ -12,6 +12,7 @@
 #include "detour.h"
 #include "fault.h"
 #include "ksock.h"
+#include "toe/rtt.h"
 
 #ifndef TCP_REPAIR_OFF_NO_WP
 #define TCP_REPAIR_OFF_NO_WP -1
@@ -312,15 +313,15 @@ static int restore_options(int sock, const struct min_tcp *min, int mss)
 }
 
 /* The value may not go backwards (the peer's PAWS); its lowest bit is a flag of the kernel (6.7). */
-static int restore_timestamp(int sock, const struct min_tcp *min)
+static int restore_timestamp(int sock, const struct ksock_image *im)
 {
 	struct timespec now;
 	uint32_t ts;
 
-	if (!(min->opts & TOE_OPT_TS))
+	if (!(im->min.opts & TOE_OPT_TS))
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	ts = (uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000) + min->ts_off;
+	ts = ms_later((uint32_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000), im->stamped_ms) + im->min.ts_off;
 	return set_int(sock, IPPROTO_TCP, TCP_TIMESTAMP, (int)((ts + 1) & ~1U));
 }
 
@@ -447,7 +448,7 @@ static int unpark(int sock, struct ksock_image *im)
 	if (!err)
 		err = restore_options(sock, min, mss);
 	if (!err)
-		err = restore_timestamp(sock, min);
+		err = restore_timestamp(sock, im);
 	if (err)
 		return err;
 	/* the peer may use all of the window that was promised */

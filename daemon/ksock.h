@@ -104,6 +104,7 @@ int ksock_open(const struct toe_flow *flow);
 struct ksock_image {		/* what a rebuilt socket is to contain */
 	struct min_tcp min;
 	uint8_t sk_flags;
+	uint32_t stamped_ms;	/* segments have left with timestamps of this CLOCK_MONOTONIC, which may be ahead */
 	int scope;
 	bool seed_rtt;		/* one byte that the peer has acknowledged goes in front of the send queue: the frame
 				   that acknowledges it once more gives the socket its round-trip time */

@@ -179,13 +179,13 @@ int mig_wait_users(struct move *m, unsigned int ms)
 /* An application that has not sent for so long is not waited for, whatever its table says. */
 void mig_let_leave(struct move *m)
 {
-	uint32_t ago;
+	int32_t ago;
 
 	if (!has_users(m) || mig_cmd(m, TOE_CMD_READ))
 		return;
-	ago = (uint32_t)(loop_clock_ns() / 1000000) - m->cmd.conn.last_tx_ms;
+	ago = (int32_t)((uint32_t)(loop_clock_ns() / 1000000) - m->cmd.conn.last_tx_ms);
 	if (ago < USERS_WAIT_MS)
-		mig_wait_users(m, USERS_WAIT_MS - ago);
+		mig_wait_users(m, USERS_WAIT_MS - (ago > 0 ? ago : 0));
 }
 
 /* The table is the application's to write: touch the entry only while it still names this socket. */

@@ -19,6 +19,16 @@
 
 #define REBUILD_TRIES	3
 
+static uint32_t stamped_ms(const struct move *m)
+{
+	const struct hw_conn *e = &m->cmd.conn;
+	uint32_t heard = engine.clock[m->c->hw_connid].last_rx_ms;
+
+	if (!m->loaded)
+		return e->stamped_ms;
+	return seq_after(heard, e->last_tx_ms) ? heard : e->last_tx_ms;
+}
+
 /* Unread, unacknowledged and unsent bytes, and the state to go on from. */
 static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[3][RINGS_IOV])
 {
@@ -29,6 +39,7 @@ static void take_image(struct move *m, struct ksock_image *im, struct iovec iov[
 	memset(im, 0, sizeof(*im));
 	im->min = *min;
 	im->sk_flags = m->cmd.conn.sk_flags;
+	im->stamped_ms = stamped_ms(m);
 	im->scope = nic_ifindex(c->nic, m->cmd.conn.vlan);
 	im->unread = iov[0];
 	im->unacked = iov[1];

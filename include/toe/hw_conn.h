@@ -201,7 +201,11 @@ struct hw_conn {
 	__u8 ecn;		/* enum toe_ecn */
 	__u8 rec;		/* enum toe_rec_hot */
 	__u8 pad;
-	__u32 challenge_ms;	/* no challenge ACK before, CLOCK_MONOTONIC; RFC 5961 section 7 */
+	union {
+		__u32 challenge_ms;	/* no challenge ACK before, CLOCK_MONOTONIC; RFC 5961 section 7 */
+		__u32 stamped_ms;	/* HOLD, once the socket is parked: the kernel's timestamps have come so far. Pacing stamps
+					   what leaves at once (an ACK) with the time when the next data may leave. */
+	};
 };
 _Static_assert(sizeof(struct hw_conn) == 256, "hw_conn");
 

@@ -31,6 +31,14 @@ TOE_PURE void rtt_sample(struct min_tcp *m, __u32 rtt_us)
 		m->srtt_us = 1;
 }
 
+#define MS_AHEAD	1000U
+
+/* Timestamps do not go backwards (RFC 7323 section 5.3): a clock of ms that has shown seen_ms shows it until it is there. */
+TOE_PURE __u32 ms_later(__u32 ms, __u32 seen_ms)
+{
+	return seen_ms - ms < MS_AHEAD ? seen_ms : ms;
+}
+
 /*
  * Is the segment that leaves now to be timed? One a round trip (RFC 6298 section 3), and on paths
  * that are faster than a millisecond one in each. Ask before last_tx_ms is set.
