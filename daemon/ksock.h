@@ -54,8 +54,6 @@ void ksock_options(int sock, unsigned int family, struct ksock_opts *out);
 
 /* Bits of enum toe_sk_flag that are set on the socket. */
 uint8_t ksock_flags(int sock);
-/* The application waits for SIGIO. */
-bool ksock_async(int sock);
 /* The device that it is bound to, as one with a link-local peer always is; 0: none. */
 int ksock_bound_dev(int sock);
 

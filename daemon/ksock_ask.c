@@ -77,6 +77,14 @@ static bool has_least_ttl(int sock)
 	       (!ksock_get_int(sock, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least) && least);
 }
 
+/* SIGIO is of the kernel's own socket. */
+static bool sends_signals(int sock)
+{
+	int flags = fcntl(sock, F_GETFL);
+
+	return flags >= 0 && flags & O_ASYNC;
+}
+
 /* They stand in each packet: as the application set them, or for IPv4 as the peer's SYN brought them. */
 static bool has_ip_options(int sock)
 {
@@ -126,7 +134,7 @@ int ksock_eligible(int sock, enum toe_why *why)
 	/* what the error queue brings, the parked socket would keep to itself; the library makes no control data */
 	if (is_set(sock, SO_ZEROCOPY) || has_timestamps(sock))
 		return refuse(why, TOE_WHY_SOCKOPT);
-	if (peeks_on(sock) || has_least_ttl(sock))
+	if (peeks_on(sock) || has_least_ttl(sock) || sends_signals(sock))
 		return refuse(why, TOE_WHY_SOCKOPT);
 	/* a mark asks for rules and queues of its own, the engines have the route that all take; nor do they pace */
 	if (is_set(sock, SO_MARK) || is_paced(sock) || has_ip_options(sock))
@@ -155,13 +163,6 @@ void ksock_options(int sock, unsigned int family, struct ksock_opts *out)
 	out->tos = (uint8_t)(tos & ~3);
 	/* the kernel doubles what it is given: half is for its own, as in tcp_win_from_space() */
 	out->rcvbuf = lock & RCVBUF_LOCKED && rcvbuf > 0 ? (uint32_t)rcvbuf / 2 : 0;
-}
-
-bool ksock_async(int sock)
-{
-	int flags = fcntl(sock, F_GETFL);
-
-	return flags >= 0 && flags & O_ASYNC;
 }
 
 uint8_t ksock_flags(int sock)

@@ -464,10 +464,8 @@ static int claim_sonode(struct move *m)
 		m->why = TOE_WHY_BUSY;
 		err = mig_wait_users(m, USERS_WAIT_MS);
 	}
-	if (!err && ksock_async(m->c->sock)) {	/* asked now that nobody is in a call that sets it */
-		m->why = TOE_WHY_SOCKOPT;
-		err = -EOPNOTSUPP;
-	}
+	if (!err)	/* once more, now that nobody is in a call that sets an option */
+		err = ksock_eligible(m->c->sock, &m->why);
 	if (err)
 		mig_publish(m, TOE_PATH_KERNEL);
 	return err;
@@ -478,6 +476,7 @@ int mig_offload(struct conn *c, enum toe_why *why)
 	struct move m = { .c = c, .sonode = &c->app->sonodes[c->fd] };
 	int err = prepare(&m), err2;
 
+	fault_point(FAULT_OFFLOAD, 2);
 	if (!err)
 		err = claim_sonode(&m);
 	if (err)

@@ -76,9 +76,9 @@ int toe_setsockopt(int fd, int level, int opt, const void *val, socklen_t len)
 
 	if (!sn)
 		return real.setsockopt(fd, level, opt, val, len);
-	batch_end();
 	if (needs_kernel(level, opt))
-		sonode_upload(sn, TOE_WHY_SOCKOPT);
+		return ON_KERNEL(int, sn, TOE_WHY_SOCKOPT, real.setsockopt(fd, level, opt, val, len));
+	batch_end();
 	word = sonode_enter(sn, &sh);
 	rc = real.setsockopt(fd, level, opt, val, len);
 	if (word_path(word) == TOE_PATH_KERNEL)
