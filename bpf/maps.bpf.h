@@ -148,6 +148,14 @@ struct {
 } hold SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct toe_tick);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} tick SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, TOE_NR_STATS);
 	__type(key, __u32);

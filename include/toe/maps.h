@@ -21,6 +21,7 @@
  * nets        hash           struct toe_netdev -> struct toe_netval
  * ports       hash           __u16 local or remote port -> __u8 (port filter)
  * hold        ring buffer    struct toe_held
+ * tick        array          struct toe_tick, one: of all engines, or a connection's time would go back between two
  * stats       per-CPU array  enum toe_stat -> __u64
  */
 #ifndef TOE_MAPS_H
@@ -51,6 +52,11 @@ struct toe_nic {
  * ring, but wakes the peer's NAPI only if that has an XDP program; GRO is not enough. */
 #define TOE_NIC_REDIRECT	2
 #define TOE_NIC_TRAINS		4	/* in map trains its devmaps have entries */
+
+struct toe_tick {		/* the time of the kernel's last tick, bpf/now.h */
+	__u64 ns;		/* CLOCK_MONOTONIC */
+	__u64 check;		/* jiffies ^ ns */
+};
 
 struct toe_netdev {		/* key of nets: what sockops sees of a socket */
 	__u64 netns_cookie;

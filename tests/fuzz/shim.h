@@ -28,6 +28,7 @@ static struct {
 	unsigned int nr_held;
 	int hold_full;
 	struct train_cpu train_cpu;
+	struct toe_tick tick;
 	struct toe_nic nic;
 	const void *redirect_map;
 	__u64 redirect_key;
@@ -78,6 +79,8 @@ static void *bpf_map_lookup_elem(const void *map, const void *key)
 		return &shim.nic;
 	if (map == &nics)
 		return &shim.nic;
+	if (map == &tick)
+		return &shim.tick;
 	if (map == &train_cpu)
 		return &shim.train_cpu;
 	if (map == &slabs)			/* slab 0 is there */
@@ -99,6 +102,11 @@ static long bpf_map_delete_elem(const void *map, const void *key)
 static __u32 bpf_get_smp_processor_id(void)
 {
 	return 0;
+}
+
+static __u64 bpf_jiffies64(void)
+{
+	return shim.now_ns / 4000000;
 }
 
 static __u64 bpf_ktime_get_coarse_ns(void)

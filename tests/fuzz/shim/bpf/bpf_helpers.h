@@ -19,6 +19,7 @@ static void *bpf_map_lookup_elem(const void *map, const void *key);
 static long bpf_map_delete_elem(const void *map, const void *key);
 static __u64 bpf_ktime_get_ns(void);
 static __u64 bpf_ktime_get_coarse_ns(void);
+static __u64 bpf_jiffies64(void);
 static __u32 bpf_get_smp_processor_id(void);
 static __u32 bpf_get_prandom_u32(void);
 static long bpf_csum_diff(__be32 *from, __u32 from_len, __be32 *to, __u32 to_len, __u32 seed);
