@@ -27,7 +27,7 @@ struct side {			/* what one end has shown */
 	uint32_t end;			/* its segments reach as far as this */
 	uint32_t ack;			/* highest acknowledgement */
 	uint32_t edge;			/* right edge of the window it offers */
-	uint32_t wl1;			/* sequence number of the segment that said so */
+	uint32_t wl1;			/* end of the segment that said so */
 	uint32_t tsval;
 	struct span holes[NR_HOLES];	/* below end, not come yet */
 	struct repeat repeats[NR_REPEATS];	/* in doubt, oldest first */
@@ -302,8 +302,8 @@ static void judge_seq(struct side *s, const struct side *peer, const struct tcp 
 	n->bytes += t->len > old ? t->len - old : 0;
 }
 
-/* A segment that an end's own stack reordered carries an older acknowledgement, or the same with an older sequence number: it says nothing
- * of windows (RFC 9293 3.10.7.4, SND.WL1; Linux's tcp_may_update_window()). */
+/* A segment that an end's own stack reordered carries an older acknowledgement, or the same with an older sequence number, and behind data
+ * that of the data is older: it says nothing of windows (RFC 9293 3.10.7.4, SND.WL1; Linux's tcp_may_update_window()). */
 static bool says_window(const struct side *s, const struct tcp *t)
 {
 	if (!(t->flags & ACK))
@@ -320,7 +320,7 @@ static void judge_window(struct side *s, const struct tcp *t, struct judge_count
 		return;
 	n->zero_wnd += !t->window;
 	s->ack = t->ack;
-	s->wl1 = t->seq;
+	s->wl1 = t->seq + (uint32_t)t->len;
 	if (s->offered && s->scaled && back > 0)
 		*(back >> s->wscale ? &n->shrunk : &n->rounded) += 1;
 	if (!s->offered || back < 0)
