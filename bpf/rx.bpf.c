@@ -9,21 +9,32 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-static __always_inline bool rx_doorbell(struct hw_conn *c, const struct rx *r, __u32 *qp)
+static __always_inline bool ring_app(const struct hw_conn *c, const struct rx *r, __u32 *qp)
+{
+	if (!(r->ev & (RX_EV_DATA | RX_EV_SPACE)) || !wake_app(c))
+		return false;
+	*qp = c->qp;
+	count(RX_DOORBELL);
+	return true;
+}
+
+static __always_inline bool ring_daemon(const struct rx *r, __u32 *qp)
+{
+	if (!(r->ev & RX_EV_RTX) || !wake_daemon())
+		return false;
+	*qp = TOE_QP_DAEMON;
+	return true;
+}
+
+/* A frame rings once. What was lost goes before what may leave now: each acknowledgement to come tells of room again, the daemon would
+ * find the loss at its next tick only. Data that arrived is the application's first: nothing else may come that tells of it. */
+static __always_inline bool rx_doorbell(const struct hw_conn *c, const struct rx *r, __u32 *qp)
 {
 	if (toe_replay)
 		return false;
-	if ((r->ev & (RX_EV_DATA | RX_EV_SPACE)) && wake_app(c)) {
-		*qp = c->qp;
-		count(RX_DOORBELL);
-		return true;
-	}
-	/* bytes that may leave now are the application's to send; the daemon's tick sees to the rest */
-	if ((r->ev & RX_EV_RTX) && wake_daemon()) {
-		*qp = TOE_QP_DAEMON;
-		return true;
-	}
-	return false;
+	if (r->ev & RX_EV_DATA)
+		return ring_app(c, r, qp) || ring_daemon(r, qp);
+	return ring_daemon(r, qp) || ring_app(c, r, qp);
 }
 
 static __always_inline enum toe_ack_due ack_urgency(const struct rx *r)

@@ -168,13 +168,39 @@ static void fast_retransmit(void **state)
 	assert_int_equal(conn()->sacked, 3 * MSS);	/* RFC 6582's inflation */
 	assert_int_equal(COUNTED(RX_FAST_RTX), 1);
 	env.clock[ENV_ID].flags = 0;
-	rx_ack(SND0 + 3000);				/* partial: RFC 6582 */
+	env_ctl()->want_write = 1;
+	env_wake(CHUNK_QP)->armed = env_wake(CHUNK_DAEMON)->armed = 1;
+	assert_int_equal(rx_ack(SND0 + 3000), XDP_REDIRECT);	/* partial: RFC 6582 */
 	assert_int_equal(env.clock[ENV_ID].flags, TOE_CLK_RTX);
-	rx_ack(SND0 + FLIGHT);
+	assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 0);
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 1);
+	assert_int_equal(rx_ack(SND0 + FLIGHT), XDP_REDIRECT);
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 0);
 	assert_int_equal(conn()->ca_state, TOE_CA_OPEN);
 	assert_true(conn()->min.cwnd <= 3500);
 	assert_int_equal(conn()->sacked, 0);
 	assert_int_equal(COUNTED(RX_FAST_RTX), 2);
+}
+
+/* Data that arrives with such an acknowledgement is the application's to hear of. */
+static void loss_and_data(void **state)
+{
+	struct seg s = plain(RCV0, 64);
+
+	(void)state;
+	start_reno();
+	for (int i = 0; i < 4; i++)
+		rx_ack(SND0 + 1000);
+	s.ack = SND0 + 3000;
+	env_wake(CHUNK_QP)->armed = env_wake(CHUNK_DAEMON)->armed = 1;
+	assert_int_equal(rx(&s), XDP_REDIRECT);
+	assert_int_equal(env_wake(CHUNK_QP)->armed, 0);
+	assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 1);
+	s.ack += 1000;
+	s.seq += 64;
+	assert_int_equal(rx(&s), XDP_REDIRECT);			/* the application is awake */
+	assert_int_equal(env_wake(CHUNK_DAEMON)->armed, 0);
+	assert_int_equal(env.clock[ENV_ID].flags & TOE_CLK_RTX, TOE_CLK_RTX);
 }
 
 static void what_is_no_duplicate(void **state)
@@ -339,7 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(advance), CASE(portions), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
-		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(what_is_no_duplicate),
+		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(loss_and_data), CASE(what_is_no_duplicate),
 		CASE(no_flight_no_duplicate),
 		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
