@@ -24,7 +24,7 @@ static __always_inline int tx_open(struct xdp_md *ctx, struct tx *t)
 		return -1;
 	__builtin_memcpy(&t->d, data, sizeof(t->d));
 	t->frame_len = end - data;
-	if (t->d.magic != TOE_DESC_MAGIC || t->d.op < TOE_OP_DATA || t->d.op > TOE_OP_RING)
+	if (t->d.magic != TOE_DESC_MAGIC || t->d.op < TOE_OP_DATA || t->d.op > TOE_OP_PROBE)
 		return -1;
 	t->nr = t->d.op == TOE_OP_TRAIN ? t->d.nr : 1;
 	t->bytes = t->d.op == TOE_OP_TRAIN ? (t->d.nr - 1) * t->d.len + t->d.last : t->d.len;
@@ -145,20 +145,6 @@ static __always_inline int tx_batch(struct xdp_md *ctx, struct tx *t)
 	return bpf_redirect_map(t->train, 0, BPF_F_BROADCAST);
 }
 
-static __always_inline int tx_ring(struct xdp_md *ctx, const struct tx *t)
-{
-	struct ethhdr *eth = (void *)(long)ctx->data;
-
-	if (!t->priv) {
-		count(TX_FOREIGN);
-		return XDP_DROP;
-	}
-	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
-		return XDP_DROP;
-	eth->h_proto = bpf_htons(ETH_P_IP);	/* of the descriptor's bytes; 0 would say that there is a note (bpf/train.h) */
-	return bpf_redirect_map(&qp_dev, t->d.hw_connid, XDP_DROP);
-}
-
 SEC("xdp")
 int toe_tx(struct xdp_md *ctx)
 {
@@ -170,8 +156,6 @@ int toe_tx(struct xdp_md *ctx)
 		count(TX_MALFORMED);
 		return XDP_DROP;
 	}
-	if (t.d.op == TOE_OP_RING)
-		return tx_ring(ctx, &t);
 	if (t.d.op == TOE_OP_BATCH)
 		return tx_batch(ctx, &t);
 	c = tx_take(&t);

@@ -36,7 +36,6 @@ enum toe_op {
 	TOE_OP_RTX = 6,		/* bytes in [snd_una, snd_nxt) once more: as TOE_CMD_NEXT names them, or
 				   with TOE_DESC_TLP any */
 	TOE_OP_PROBE = 7,	/* empty segment at snd_una - 1 (window probe, keepalive) */
-	TOE_OP_RING = 8,	/* doorbell of queue pair hw_connid */
 };
 
 #define TOE_DESC_PSH		1	/* flags: set PSH; TRAIN: on the last */

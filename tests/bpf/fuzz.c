@@ -248,7 +248,7 @@ static void one_tx(unsigned int nr)
 		wagons(&d, nr);
 	else if (act == XDP_REDIRECT && d.op == TOE_OP_BATCH)
 		batch(it, d.nr, qp, nr);
-	else if (act == XDP_REDIRECT && d.op != TOE_OP_RING)
+	else if (act == XDP_REDIRECT)
 		judge(inv_out(&is, out.data, out.len, 0), nr);
 }
 

@@ -762,16 +762,6 @@ static void other_frames(void **state)
 	assert_int_equal(wagon(fr), XDP_DROP);
 }
 
-/* Nothing of a descriptor is taken for the mark of a note. */
-static void daemon_rings(void **state)
-{
-	struct toe_desc d = { .magic = TOE_DESC_MAGIC, .op = TOE_OP_RING, .hw_connid = ENV_QP };
-
-	(void)state;
-	assert_int_equal(tx(&d, hdr_room(), TOE_QP_DAEMON), XDP_REDIRECT);
-	assert_int_equal(wagon(&template), XDP_PASS);
-}
-
 #define CASE(f) cmocka_unit_test_setup(f, start)
 
 int main(void)
@@ -781,7 +771,7 @@ int main(void)
 		CASE(ring_gone), CASE(batches), CASE(batch_lengths), CASE(batch_refused), CASE(acks_wait), CASE(not_for_ever),
 		CASE(sack_stays_due),
 		CASE(two_trains), CASE(lone_acks), CASE(riders), CASE(bells), CASE(lost_ack), CASE(passed_by),
-		CASE(on_foot), CASE(lost_segment), CASE(same_place), CASE(daemon_rings),
+		CASE(on_foot), CASE(lost_segment), CASE(same_place),
 		CASE(telling_acks), CASE(other_frames),
 	};
 

@@ -171,9 +171,7 @@ static void refused(void **state)
 	d.op = TOE_OP_PROBE;
 	d.len = 0;
 	assert_int_equal(tx(&d, ENV_QP), XDP_DROP);
-	d.op = TOE_OP_RING;
-	assert_int_equal(tx(&d, ENV_QP), XDP_DROP);
-	assert_int_equal(COUNTED(TX_FOREIGN), 4);
+	assert_int_equal(COUNTED(TX_FOREIGN), 3);
 	assert_int_equal(conn()->min.snd_nxt, SND0);
 }
 
@@ -403,19 +401,6 @@ static void bind_op(void **state)
 	assert_int_equal(env_ctl()->qp, ENV_QP);
 }
 
-static void ring_op(void **state)
-{
-	struct toe_desc d = desc(TOE_OP_RING, 0, 0);
-
-	(void)state;
-	d.hw_connid = ENV_QP;
-	assert_int_equal(tx(&d, TOE_QP_DAEMON), XDP_REDIRECT);
-	d.hw_connid = 900;				/* no such */
-	assert_int_equal(tx(&d, TOE_QP_DAEMON), XDP_DROP);
-	d.hw_connid = 90000;
-	assert_int_equal(tx(&d, TOE_QP_DAEMON), XDP_DROP);
-}
-
 static void only_in_hardware(void **state)
 {
 	struct toe_flow f = test_flow();
@@ -449,7 +434,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		CASE(data), CASE(timestamps), CASE(every_length), CASE(acknowledges), CASE(request_and_answer), CASE(refused),
-		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(cubic_pauses), CASE(bind_op), CASE(ring_op),
+		CASE(malformed), CASE(limits), CASE(unwritten), CASE(ack_op), CASE(probe), CASE(rtx), CASE(tlp_beyond_cwnd), CASE(ecn), CASE(after_idle), CASE(cubic_pauses), CASE(bind_op),
 		CASE(only_in_hardware), CASE(speed),
 	};
 

@@ -98,7 +98,7 @@ static size_t forge(unsigned char *frame, const struct target *t)
 	if (!rnd_below(&rnd, 8))
 		d.gen += rnd_below(&rnd, 3);
 	memcpy(frame, &d, sizeof(d));
-	if (d.gen == t->gen && d.op >= TOE_OP_DATA && d.op <= TOE_OP_RING && d.op != TOE_OP_BATCH)
+	if (d.gen == t->gen && d.op >= TOE_OP_DATA && d.op <= TOE_OP_PROBE && d.op != TOE_OP_BATCH)
 		foreign++;
 	return room + d.len;
 }
