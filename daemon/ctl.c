@@ -30,6 +30,7 @@ struct ctl_client {
 	bool busy;			/* a command goes on */
 	void *job;
 	void (*cancel)(void *job);
+	ctl_piece_fn *piece;		/* of a reply that is made piece by piece */
 };
 
 static struct ctl_client *clients;
@@ -159,6 +160,26 @@ static void watch(struct ctl_client *c)
 	sd_event_source_set_io_events(c->source, events);
 }
 
+static void end_stream(struct ctl_client *c)
+{
+	c->cancel(c->job);
+	c->job = NULL;
+	c->piece = NULL;
+	c->busy = false;
+	close_passed(c);
+}
+
+/* False: a reply cannot be completed. */
+static bool next_piece(struct ctl_client *c)
+{
+	c->out_off = 0;
+	c->out = c->piece(c->job, &c->out_len);
+	if (c->out)
+		return true;
+	end_stream(c);
+	return !c->out_len;
+}
+
 /* False: the client is gone. */
 static bool flush(struct ctl_client *c)
 {
@@ -174,7 +195,7 @@ static bool flush(struct ctl_client *c)
 	}
 	free(c->out);
 	c->out = NULL;
-	return !c->last;
+	return c->piece ? next_piece(c) : !c->last;
 }
 
 static void queue_reply(struct ctl_client *c, struct json_object *reply)
@@ -211,6 +232,12 @@ void ctl_set_job(struct ctl_client *c, void *job, void (*cancel)(void *job))
 {
 	c->job = job;
 	c->cancel = cancel;
+}
+
+void ctl_stream(struct ctl_client *c, void *job, ctl_piece_fn *piece, void (*end)(void *job))
+{
+	ctl_set_job(c, job, end);
+	c->piece = piece;
 }
 
 /* ---- requests ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,55 +114,17 @@ static struct json_object *entry(const struct toe_flow *flow, const struct hw_co
 	return o;
 }
 
-struct shadow {			/* listed on the kernel path */
-	struct json_object *o;	/* the array's */
-	uint64_t cookie;
-	uint64_t rx_base, tx_base;
-};
-
-struct list {
-	struct ctl_select select;
-	struct json_object *array;
-	bool whole;		/* all there is, not a line */
-	struct shadow *shadows;
-	size_t nr_shadows, max_shadows;
-};
-
-static void note_shadow(struct list *l, struct json_object *o, const struct hw_conn *conn)
+/* On the kernel path the kernel knows more than the shadow. */
+static void add_kernel_traffic(struct json_object *o, const struct hw_conn *conn, const struct sdiag *diag)
 {
-	struct shadow *more = array_room(l->shadows, l->nr_shadows, &l->max_shadows, sizeof(*more));
+	const struct sdiag_sock *k = sdiag_find(diag, conn->cookie);
 
-	if (!more)
+	if (!k)
 		return;
-	l->shadows = more;
-	l->shadows[l->nr_shadows++] = (struct shadow){
-		.o = o, .cookie = conn->cookie, .rx_base = conn->rx_base, .tx_base = conn->tx_base,
-	};
-}
-
-/* On the kernel path the kernel knows more than the shadow. All sockets in one question. */
-static void add_kernel_traffic(struct list *l)
-{
-	struct sdiag diag;
-	size_t i;
-
-	if (!l->nr_shadows)
-		return;
-	sdiag_read(&diag);
-	for (i = 0; i < l->nr_shadows; i++) {
-		struct shadow *s = &l->shadows[i];
-		const struct sdiag_sock *k = sdiag_find(&diag, s->cookie);
-
-		if (!k)
-			continue;
-		ctl_add_int(s->o, "rx_bytes", (int64_t)(s->rx_base + k->received));
-		ctl_add_int(s->o, "tx_bytes", (int64_t)(s->tx_base + k->sent));
-		ctl_add_int(s->o, "rtt_us", k->rtt_us);
-		ctl_add_int(s->o, "cwnd", k->cwnd);
-	}
-	sdiag_free(&diag);
-	free(l->shadows);
-	l->shadows = NULL;
+	ctl_add_int(o, "rx_bytes", (int64_t)(conn->rx_base + k->received));
+	ctl_add_int(o, "tx_bytes", (int64_t)(conn->tx_base + k->sent));
+	ctl_add_int(o, "rtt_us", k->rtt_us);
+	ctl_add_int(o, "cwnd", k->cwnd);
 }
 
 static void mac(struct json_object *o, const char *key, const __u8 m[6])
@@ -237,80 +200,158 @@ static void add_whole(struct json_object *o, const struct hw_conn *conn)
 	ctl_add_int(o, "last_hold_us", c ? (int64_t)(c->hold_ns / 1000) : 0);
 }
 
+/* ---- which ones, then a few each turn ---- */
+
+#define PIECE	64		/* connections: half a millisecond */
+
+struct name {
+	struct toe_flow flow;
+	uint64_t cookie;
+};
+
+struct list {
+	struct ctl_select select;
+	bool whole;		/* all there is, not a line */
+	bool shadows;		/* some are on the kernel path */
+	struct name *names;
+	size_t nr, max;
+	size_t at;		/* so many have been looked at */
+	bool any, closed;	/* of the text so far */
+	struct sdiag diag;
+};
+
+static void list_free(void *job)
+{
+	struct list *l = job;
+
+	sdiag_free(&l->diag);
+	free(l->names);
+	free(l);
+}
+
 static int visit(const struct toe_flow *flow, const struct hw_conn *conn, void *arg)
 {
 	struct list *l = arg;
-	struct json_object *o;
+	struct name *more;
 	struct app *app;
 	int fd;
 
 	if (!ctl_select_match(&l->select, flow, conn, &app, &fd))
 		return 0;
-	o = entry(flow, conn, app, fd);
-	if (l->whole)
-		add_whole(o, conn);
-	if (conn->state == TOE_KERNEL)
-		note_shadow(l, o, conn);
-	json_object_array_add(l->array, o);
+	more = array_room(l->names, l->nr, &l->max, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	l->names = more;
+	l->names[l->nr++] = (struct name){ .flow = *flow, .cookie = conn->cookie };
+	l->shadows |= conn->state == TOE_KERNEL;
 	return 0;
 }
 
 /* In the order the connections were made. */
 static int by_cookie(const void *a, const void *b)
 {
-	struct json_object *x, *y;
-	int64_t cx, cy;
+	const struct name *x = a, *y = b;
 
-	json_object_object_get_ex(*(struct json_object *const *)a, "cookie", &x);
-	json_object_object_get_ex(*(struct json_object *const *)b, "cookie", &y);
-	cx = json_object_get_int64(x);
-	cy = json_object_get_int64(y);
-	return cx < cy ? -1 : cx > cy;
+	return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
-static struct json_object *list(struct list *l)
+/* NULL: it is gone, or has changed so that it is not meant any more. */
+static struct json_object *look(const struct list *l, const struct name *name)
 {
 	struct json_object *o;
+	struct hw_conn conn;
+	struct app *app;
+	int fd;
+
+	if (bpf_map_lookup_elem(engine.hw_conn_t, &name->flow, &conn) || conn.cookie != name->cookie ||
+	    !ctl_select_match(&l->select, &name->flow, &conn, &app, &fd))
+		return NULL;
+	o = entry(&name->flow, &conn, app, fd);
+	if (conn.state == TOE_KERNEL)
+		add_kernel_traffic(o, &conn, &l->diag);
+	if (l->whole)
+		add_whole(o, &conn);
+	return o;
+}
+
+static void write_entry(FILE *f, struct list *l, const struct name *name)
+{
+	struct json_object *o = look(l, name);
+
+	if (!o)
+		return;
+	fprintf(f, "%s%s", l->any ? "," : "", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
+	l->any = true;
+	json_object_put(o);
+}
+
+static void write_piece(FILE *f, struct list *l)
+{
+	size_t end = l->nr - l->at < PIECE ? l->nr : l->at + PIECE;
+
+	if (!l->at)
+		fprintf(f, "{\"ok\":true,\"connections\":[");
+	while (l->at < end)
+		write_entry(f, l, &l->names[l->at++]);
+	l->closed = l->at == l->nr;
+	if (l->closed)
+		fprintf(f, "]}\n");
+}
+
+static char *piece(void *job, size_t *len)
+{
+	struct list *l = job;
+	char *text = NULL;
+	FILE *f;
+
+	*len = !l->closed;
+	if (l->closed)
+		return NULL;
+	f = open_memstream(&text, len);
+	if (!f)
+		return NULL;
+	write_piece(f, l);
+	if (!fclose(f))
+		return text;
+	free(text);
+	*len = 1;
+	return NULL;
+}
+
+static struct json_object *start(struct ctl_client *client, struct json_object *req, bool whole)
+{
+	struct list *l = calloc(1, sizeof(*l));
+	struct json_object *error;
 	int err;
 
-	l->array = json_object_new_array();
-	err = engine_walk(visit, l);
-	add_kernel_traffic(l);
-	if (err) {
-		json_object_put(l->array);
-		l->array = NULL;
-		return ctl_error(err, "cannot read hw_conn_t: %s", strerror(-err));
+	if (!l)
+		return ctl_error(ENOMEM, "no memory");
+	l->whole = whole;
+	error = ctl_select_parse(req, &l->select);
+	err = error ? 0 : engine_walk(visit, l);
+	if (err)
+		error = ctl_error(err, "cannot read hw_conn_t: %s", strerror(-err));
+	else if (!error && whole && !l->nr)
+		error = ctl_error(ENOENT, "no such connection");
+	if (error) {
+		list_free(l);
+		return error;
 	}
-	json_object_array_sort(l->array, by_cookie);
-	o = ctl_ok();
-	json_object_object_add(o, "connections", l->array);
-	return o;
+	if (l->shadows)		/* all sockets in one question */
+		sdiag_read(&l->diag);
+	if (l->nr)
+		qsort(l->names, l->nr, sizeof(l->names[0]), by_cookie);
+	ctl_stream(client, l, piece, list_free);
+	return NULL;
 }
 
 struct json_object *ctl_list(struct ctl_client *client, struct json_object *req)
 {
-	struct list l = { .whole = false };
-	struct json_object *error;
-
-	(void)client;
 	json_object_object_add(req, "all", json_object_new_boolean(true));
-	error = ctl_select_parse(req, &l.select);
-	return error ? error : list(&l);
+	return start(client, req, false);
 }
 
 struct json_object *ctl_show(struct ctl_client *client, struct json_object *req)
 {
-	struct list l = { .whole = true };
-	struct json_object *o, *error;
-
-	(void)client;
-	error = ctl_select_parse(req, &l.select);
-	if (error)
-		return error;
-	o = list(&l);
-	if (l.array && !json_object_array_length(l.array)) {
-		json_object_put(o);
-		return ctl_error(ENOENT, "no such connection");
-	}
-	return o;
+	return start(client, req, true);
 }

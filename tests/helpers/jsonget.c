@@ -76,12 +76,8 @@ static bool is_error(struct json_object *o)
 	return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, "ok", &ok) && !json_object_get_boolean(ok);
 }
 
-int main(int argc, char **argv)
+static int answer(struct json_object *o, int argc, char **argv)
 {
-	struct json_object *o = json_object_from_fd(STDIN_FILENO);
-
-	if (!o || is_error(o))
-		return 1;
 	if (argc == 4 && !strcmp(argv[1], "--count")) {
 		key = argv[2];
 		value = argv[3];
@@ -99,4 +95,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct json_object *o = json_object_from_fd(STDIN_FILENO);
+	int status = !o || is_error(o) ? 1 : answer(o, argc, argv);
+
+	json_object_put(o);
+	return status;
 }
