@@ -316,14 +316,16 @@ static void judge_window(struct side *s, const struct tcp *t, struct judge_count
 	uint32_t edge = t->ack + ((uint32_t)t->window << (t->flags & SYN ? 0 : s->wscale));
 	int32_t back = seq_diff(s->edge, edge);
 
-	if (!says_window(s, t))
+	if (says_window(s, t)) {
+		n->zero_wnd += !t->window;
+		s->ack = t->ack;
+		s->wl1 = t->seq + (uint32_t)t->len;
+		if (s->offered && s->scaled && back > 0)
+			*(back >> s->wscale ? &n->shrunk : &n->rounded) += 1;
+	} else if (!(t->flags & ACK) || t->ack != s->ack) {
 		return;
-	n->zero_wnd += !t->window;
-	s->ack = t->ack;
-	s->wl1 = t->seq + (uint32_t)t->len;
-	if (s->offered && s->scaled && back > 0)
-		*(back >> s->wscale ? &n->shrunk : &n->rounded) += 1;
-	if (!s->offered || back < 0)
+	}
+	if (!s->offered || back < 0)	/* that is an offer in any order */
 		s->edge = edge;
 	s->offered = true;
 }

@@ -196,6 +196,10 @@ static void windows(void **state)
 		PLAY(SHAKE, { .back = true, .seq = 9, .len = 8, .ack = 1, .window = 1000 }, { .back = true, .seq = seq, .ack = 1, .window = 900 });
 		assert_int_equal(judged[1].shrunk, 0);
 	}
+	PLAY(SHAKE, { .back = true, .seq = 9, .len = 8, .ack = 1, .window = 1000 },
+	     { .back = true, .seq = 9, .ack = 1, .window = 1010 },		/* overtaken, too, but it offers more */
+	     { .seq = 3900, .len = 141, .ack = 1 });
+	assert_int_equal(judged[0].beyond, 0);
 	PLAY(SHAKE, { .back = true, .seq = 9, .len = 8, .ack = 1, .window = 1000 }, { .seq = 1, .len = 3, .ack = 1 },
 	     { .back = true, .seq = 1, .len = 8, .ack = 4, .window = 900 });	/* sent again, but it acknowledges more */
 	assert_int_equal(judged[1].shrunk, 1);
