@@ -251,6 +251,8 @@ static struct toe_batch_item item(__u32 seq, __u16 len)
 	return (struct toe_batch_item){ .hw_connid = ENV_ID, .gen = ENV_GEN, .seq = seq, .len = len };
 }
 
+#define BATCH_ITEMS	20	/* of an array that batch() takes; the frame has no more, whatever nr says */
+
 static int batch(const struct toe_batch_item *it, unsigned int nr, unsigned int len, unsigned int qp)
 {
 	static __u8 frame[4096];
@@ -259,7 +261,7 @@ static int batch(const struct toe_batch_item *it, unsigned int nr, unsigned int 
 
 	memset(frame, 0xaa, sizeof(frame));
 	memcpy(frame, &d, sizeof(d));
-	memcpy(frame + TOE_BATCH_OFF, it, (nr < 20 ? nr : 20) * sizeof(*it));
+	memcpy(frame + TOE_BATCH_OFF, it, (nr < BATCH_ITEMS ? nr : BATCH_ITEMS) * sizeof(*it));
 	return run_prog(env.tx->progs.toe_tx, frame, len, TOE_TAP_IFINDEX + qp, &template);
 }
 
@@ -300,7 +302,7 @@ static void batches(void **state)
 
 static void batch_lengths(void **state)
 {
-	struct toe_batch_item it[17];
+	struct toe_batch_item it[BATCH_ITEMS] = {};
 
 	(void)state;
 	for (unsigned int nr = 2; nr <= TOE_MAX_BATCH; nr++) {

@@ -8,6 +8,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,24 +31,34 @@ static struct xdp_program *find(struct xdp_multiprog *mp)
 	return p;
 }
 
-static int add(int ifindex, const char *object)
+static int attach(struct xdp_program *p, int ifindex)
 {
-	struct xdp_program *p = xdp_program__open_file(object, "xdp", NULL);
+	int err = xdp_program__attach(p, ifindex, XDP_MODE_NATIVE, 0);
 	struct xdp_multiprog *mp;
-	int err = (int)libxdp_get_error(p);
+	bool alone;
 
-	if (err)
-		return fail(object, err);
-	err = xdp_program__attach(p, ifindex, XDP_MODE_NATIVE, 0);
 	if (err)
 		return fail("attach", err);
 	mp = xdp_multiprog__get_from_ifindex(ifindex);
 	if (libxdp_get_error(mp))
 		return fail("what was attached is not there", -ENOENT);
-	if (!xdp_multiprog__is_legacy(mp))
-		return 0;
-	xdp_program__detach(p, ifindex, XDP_MODE_NATIVE, 0);
-	return 77;
+	alone = xdp_multiprog__is_legacy(mp);
+	xdp_multiprog__close(mp);
+	if (alone)
+		xdp_program__detach(p, ifindex, XDP_MODE_NATIVE, 0);
+	return alone ? 77 : 0;
+}
+
+static int add(int ifindex, const char *object)
+{
+	struct xdp_program *p = xdp_program__open_file(object, "xdp", NULL);
+	int err = (int)libxdp_get_error(p), status;
+
+	if (err)
+		return fail(object, err);
+	status = attach(p, ifindex);
+	xdp_program__close(p);
+	return status;
 }
 
 static int count(struct xdp_program *p)
@@ -68,23 +79,32 @@ static int count(struct xdp_program *p)
 	return 0;
 }
 
+static int with_somebody(struct xdp_multiprog *mp, int ifindex, const char *what)
+{
+	struct xdp_program *p = find(mp);
+	int err;
+
+	if (!p)
+		return fail("somebody is not there", -ENOENT);
+	if (!strcmp(what, "count"))
+		return count(p);
+	err = xdp_program__detach(p, ifindex, XDP_MODE_NATIVE, 0);
+	return err ? fail("detach", err) : 0;
+}
+
 int main(int argc, char **argv)
 {
-	int ifindex = argc > 2 ? (int)if_nametoindex(argv[2]) : 0;
+	int ifindex = argc > 2 ? (int)if_nametoindex(argv[2]) : 0, status;
 	struct xdp_multiprog *mp;
-	struct xdp_program *p;
-	int err;
 
 	if (!ifindex)
 		return fail("no such interface", -ENODEV);
 	if (!strcmp(argv[1], "add"))
 		return argc > 3 ? add(ifindex, argv[3]) : 1;
 	mp = xdp_multiprog__get_from_ifindex(ifindex);
-	p = libxdp_get_error(mp) ? NULL : find(mp);
-	if (!p)
+	if (libxdp_get_error(mp))
 		return fail("somebody is not there", -ENOENT);
-	if (!strcmp(argv[1], "count"))
-		return count(p);
-	err = xdp_program__detach(p, ifindex, XDP_MODE_NATIVE, 0);
-	return err ? fail("detach", err) : 0;
+	status = with_somebody(mp, ifindex, argv[1]);
+	xdp_multiprog__close(mp);
+	return status;
 }
