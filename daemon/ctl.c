@@ -172,12 +172,12 @@ static void end_stream(struct ctl_client *c)
 /* False: a reply cannot be completed. */
 static bool next_piece(struct ctl_client *c)
 {
+	bool ok = c->piece(c->job, &c->out, &c->out_len);
+
 	c->out_off = 0;
-	c->out = c->piece(c->job, &c->out_len);
-	if (c->out)
-		return true;
-	end_stream(c);
-	return !c->out_len;
+	if (!c->out)
+		end_stream(c);
+	return ok;
 }
 
 /* False: the client is gone. */

@@ -32,10 +32,9 @@ int ctl_passed_fd(const struct ctl_client *client);
 /* A command that goes on over several turns; cancel is called if the client goes away. */
 void ctl_set_job(struct ctl_client *client, void *job, void (*cancel)(void *job));
 
-/* A reply that would take toed's time from everybody else if it were made at once: as a job whose piece() is called once a turn. It returns
- * text, which becomes ctl.c's to free, or NULL with *len 0 behind the last piece, or with *len 1 if there is no memory. end is called
- * in any case. */
-typedef char *ctl_piece_fn(void *job, size_t *len);
+/* A reply that would take toed's time from everybody else if it were made at once: as a job whose piece() is called once a turn. It sets
+ * *text, which becomes ctl.c's to free, to NULL behind the last piece. False: no memory. end is called in any case. */
+typedef bool ctl_piece_fn(void *job, char **text, size_t *len);
 void ctl_stream(struct ctl_client *client, void *job, ctl_piece_fn *piece, void (*end)(void *job));
 
 /* Members of a request: false if missing or of another type. */

@@ -298,24 +298,23 @@ static void write_piece(FILE *f, struct list *l)
 		fprintf(f, "]}\n");
 }
 
-static char *piece(void *job, size_t *len)
+static bool piece(void *job, char **text, size_t *len)
 {
 	struct list *l = job;
-	char *text = NULL;
 	FILE *f;
 
-	*len = !l->closed;
+	*text = NULL;
 	if (l->closed)
-		return NULL;
-	f = open_memstream(&text, len);
+		return true;
+	f = open_memstream(text, len);
 	if (!f)
-		return NULL;
+		return false;
 	write_piece(f, l);
 	if (!fclose(f))
-		return text;
-	free(text);
-	*len = 1;
-	return NULL;
+		return true;
+	free(*text);
+	*text = NULL;
+	return false;
 }
 
 static struct json_object *start(struct ctl_client *client, struct json_object *req, bool whole)

@@ -165,7 +165,7 @@ struct hw_conn {
 		struct {
 			__u32 sacked;	/* bytes in (snd_una, snd_nxt) that have left the network: SACKed,
 					   or as many as duplicate ACKs tell of */
-			__u32 last_tx_ms; /* data was last sent */
+			__u32 last_tx_ms; /* data was last sent, or, ahead, how far timestamps have come (stamped_ms) */
 		};
 	};
 	__u16 nr_held;		/* HOLD: frames put in the hold ring */

@@ -31,7 +31,7 @@ TOE_PURE void rtt_sample(struct min_tcp *m, __u32 rtt_us)
 		m->srtt_us = 1;
 }
 
-#define MS_AHEAD	1000U
+#define MS_AHEAD	1000U	/* a time further ahead is one long ago */
 
 /* Timestamps do not go backwards (RFC 7323 section 5.3): a clock of ms that has shown seen_ms shows it until it is there. */
 TOE_PURE __u32 ms_later(__u32 ms, __u32 seen_ms)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* RX engine: acknowledgements that arrive, the peer's window, loss, what wakes whom. */
+#include <time.h>
 #include "tests/bpf/frames.h"
 
 #define FLIGHT	(8 * MSS)
@@ -263,6 +264,24 @@ static void round_trip(void **state)
 	assert_int_equal(conn()->min.min_rtt_us, 1000);
 }
 
+/* The tick's time is kept: it goes on, and is the kernel's to a tick (20 ms at most, at 100 Hz, where it was asked for in between). */
+static void time_goes_on(void **state)
+{
+	struct timespec before;
+	__u32 before_ms;
+	struct seg s;
+
+	(void)state;
+	for (__u32 i = 0; i < 5; i++) {
+		usleep(25000);
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &before);
+		before_ms = (__u32)(before.tv_sec * 1000 + before.tv_nsec / 1000000);
+		s = plain(RCV0 + i, 1);		/* an acknowledgement would have it read the exact one */
+		rx(&s);
+		assert_true(seq_geq(env.clock[ENV_ID].last_rx_ms, before_ms - 20));
+	}
+}
+
 static void ack_with_data(void **state)
 {
 	struct seg s = plain(RCV0, 64);
@@ -367,7 +386,7 @@ int main(void)
 		CASE(advance), CASE(portions), CASE(bad_acks), CASE(writer_is_woken), CASE(pump), CASE(window_update),
 		CASE(window_with_old_seq), CASE(fast_retransmit), CASE(loss_and_data), CASE(what_is_no_duplicate),
 		CASE(no_flight_no_duplicate),
-		CASE(round_trip), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
+		CASE(round_trip), CASE(time_goes_on), CASE(ack_with_data), CASE(without_ack_flag), CASE(ecn_echo), CASE(bad_sack),
 	};
 
 	env_open();
